@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# `make help` says what there is.
+
+KERNELRELEASE ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KERNELRELEASE)/build
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+
+MODPROBE_D := $(DESTDIR)/etc/modprobe.d
+UPDATES := $(DESTDIR)/lib/modules/$(KERNELRELEASE)/updates
+DKMS_SRC := $(DESTDIR)/usr/src/vhx-$(VERSION)
+DKMS := $(shell command -v dkms 2>/dev/null)
+
+# What `make sign` signs with: DKMS's own key unless said otherwise.
+KEY ?= /var/lib/dkms/mok.key
+CERT ?= /var/lib/dkms/mok.pub
+
+all: modules
+
+help:
+	@echo 'make demo         run a guest through vhx_net in a VM, beside in-tree'
+	@echo 'make check        all tests; make check-fast: those under 3 minutes'
+	@echo 'make [modules]    build vhx_net.ko for KERNELRELEASE or KDIR'
+	@echo 'make install      by DKMS when present, else below updates/'
+	@echo 'make uninstall    in-tree vhost_net serves again'
+	@echo 'make sign         sign vhx_net.ko with KEY and CERT'
+	@echo 'make bench        ring engine benchmark'
+	@echo 'make docs         Documentation/ as HTML into DOCS (needs docutils)'
+	@echo 'make clean        remove what a build in the tree made'
+
+modules clean:
+	@test -d $(KDIR) || { echo 'No kernel headers at $(KDIR): apt-get install linux-headers-$(KERNELRELEASE), or set KDIR'; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+demo:
+	@tools/testing/vm/demo.sh
+
+check:
+	@tools/testing/check
+
+check-fast:
+	@tools/testing/check fast
+
+bench:
+	$(MAKE) -C tools/testing/ring bench
+
+DOCS ?= /tmp/vhx-docs
+docs:
+	mkdir -p $(DOCS)
+	for page in README.rst CONTRIBUTING.rst Documentation/*.rst; do \
+		rst2html --strict $$page $(DOCS)/$$(basename $$page .rst).html \
+			|| exit 1; \
+	done
+
+install: $(if $(DKMS),install-dkms,install-updates)
+	install -D -m 644 etc/vhx.conf $(MODPROBE_D)/vhx.conf
+	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhost_net ]; then \
+		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net;'; \
+		echo 'the next open of /dev/vhost-net loads vhx_net.'; \
+	fi
+
+# All versions that DKMS knows: `vhx/0.1.0` or `vhx, 0.1.0` by its own version.
+DKMS_REMOVE = dkms status vhx | sed -n 's|^vhx[/,] *\([^,:]*\).*|vhx/\1|p' | \
+	sort -u | while read -r module; do dkms remove "$$module" --all; done
+
+# DKMS keeps its own copy; what was installed before is replaced.
+install-dkms:
+	[ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
+	rm -rf $(DKMS_SRC) $(UPDATES)/vhx_net.ko
+	mkdir -p $(DKMS_SRC)
+	cp -r Kbuild Makefile dkms.conf COPYING LICENSES drivers etc $(DKMS_SRC)
+	[ -n '$(DESTDIR)' ] || dkms add vhx/$(VERSION)
+	@[ -n '$(DESTDIR)' ] || dkms install vhx/$(VERSION) -k $(KERNELRELEASE) || \
+		{ [ $$? = 77 ] && echo 'This kernel is not supported: in-tree vhost_net goes on serving it.'; }
+
+# Built here, unless MODULE= names one that was built elsewhere.
+MODULE ?=
+install-updates: $(if $(MODULE),,modules)
+	install -D -m 644 $(or $(MODULE),vhx_net.ko) $(UPDATES)/vhx_net.ko
+	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
+
+uninstall:
+	rm -f $(MODPROBE_D)/vhx.conf
+	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
+	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
+	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
+	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhx_net ] && ! rmmod vhx_net; then \
+		echo 'vhx_net is still loaded: its VMs keep it. Once they are'; \
+		echo 'gone, rmmod vhx_net; the next open loads vhost_net.'; \
+	fi
+
+sign: vhx_net.ko
+	@test -r '$(KEY)' -a -r '$(CERT)' || { echo 'No key: set KEY and CERT, or have DKMS make its own'; exit 1; }
+	$(KDIR)/scripts/sign-file sha256 $(KEY) $(CERT) vhx_net.ko
+
+vhx_net.ko:
+	$(MAKE) modules
+
+.PHONY: all help modules clean demo check check-fast bench docs install \
+	install-dkms install-updates uninstall sign

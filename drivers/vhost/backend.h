@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef VHX_BACKEND_H
+#define VHX_BACKEND_H
+
+#include <linux/file.h>
+#include <linux/uio.h>
+
+struct vhx_backend;
+
+/**
+ * struct vhx_backend_ops - what frames go to and come from
+ *
+ * All but attach and detach are called under the vq mutex on the worker.
+ * A frame comes with vhx_backend.hlen bytes of virtio-net header before it.
+ */
+struct vhx_backend_ops {
+	/**
+	 * @attach: make a backend of a file, whose reference it takes over
+	 * on success. Return: the backend, or ERR_PTR(): -ENOTSOCK (not such
+	 * a file), -EINVAL (not usable yet), -ENOMEM.
+	 */
+	struct vhx_backend *(*attach)(struct file *file);
+	/** @detach: give peeked frames back, drop the file. May sleep. */
+	void (*detach)(struct vhx_backend *backend);
+	/** @peek: length of the next frame with its header, 0 for none. */
+	size_t (*peek)(struct vhx_backend *backend);
+	/** @queued: frames that peek() will show without asking the file. */
+	unsigned int (*queued)(struct vhx_backend *backend);
+	/**
+	 * @recv: take the next frame, after peek(). Return: its length with
+	 * header; another one or an errno when it could not be delivered.
+	 */
+	int (*recv)(struct vhx_backend *backend, struct iov_iter *to);
+	/** @drop: take the next frame, after peek(), and free it. */
+	void (*drop)(struct vhx_backend *backend);
+	/**
+	 * @send: send a frame of @len bytes with header, now or as a copy at
+	 * flush(). Return: 0, -EAGAIN (wait for EPOLLOUT, try again), or why
+	 * it can never be sent.
+	 */
+	int (*send)(struct vhx_backend *backend, struct iov_iter *from,
+		    size_t len);
+	/** @flush: finish what send() held back. Return: frames lost. */
+	unsigned int (*flush)(struct vhx_backend *backend);
+};
+
+/**
+ * struct vhx_backend - one attached file; the base of each kind's own struct
+ * @ops: its kind
+ * @file: the file; referenced
+ * @hlen: header bytes before each frame: 0, 10 or 12
+ * @is_le: the header is little-endian, else in the host's byte order
+ */
+struct vhx_backend {
+	const struct vhx_backend_ops *ops;
+	struct file *file;
+	unsigned int hlen;
+	bool is_le;
+};
+
+extern const struct vhx_backend_ops vhx_backend_tap_ops;
+
+#endif /* VHX_BACKEND_H */

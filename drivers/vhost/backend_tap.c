@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tun/tap and macvtap/ipvtap. Frames to the guest come out of the file's
+ * ptr_ring a batch at a time; small frames from the guest go in as a batch of
+ * XDP buffers, in which they are copied once.
+ */
+#include <linux/bpf.h>
+#include <linux/err.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_tap.h>
+#include <linux/if_tun.h>
+#include <linux/if_vlan.h>
+#include <linux/net.h>
+#include <linux/poll.h>
+#include <linux/ptr_ring.h>
+#include <linux/slab.h>
+#include <linux/virtio_byteorder.h>
+#include <linux/virtio_net.h>
+#include <net/sock.h>
+#include <net/xdp.h>
+
+#include "backend.h"
+
+#define BATCH		64
+/* The longest header a tap may be set to; it reads that much of a buffer. */
+#define VNET_HLEN_MAX	24
+
+/**
+ * struct tap - a tun, tap, macvtap or ipvtap file
+ * @backend: base
+ * @sock: the file's socket
+ * @ring: frames towards the guest: skbs and, from tun, XDP frames
+ * @is_tun: tun or tap, not macvtap or ipvtap
+ * @queue: frames taken from @ring, [@head, @tail) not yet received
+ * @head: see @queue
+ * @tail: see @queue
+ * @frags: where XDP buffers are cut from
+ * @xdp: frames that wait for flush()
+ * @nr_xdp: how many
+ * @nr_lost: frames that could not be handed over since the last flush()
+ */
+struct tap {
+	struct vhx_backend backend;
+	struct socket *sock;
+	struct ptr_ring *ring;
+	bool is_tun;
+	void *queue[BATCH];
+	unsigned int head;
+	unsigned int tail;
+	struct page_frag_cache frags;
+	struct xdp_buff xdp[BATCH];
+	unsigned int nr_xdp;
+	unsigned int nr_lost;
+};
+
+static struct tap *to_tap(struct vhx_backend *backend)
+{
+	return container_of(backend, struct tap, backend);
+}
+
+static struct vhx_backend *tap_attach(struct file *file)
+{
+	struct ptr_ring *ring;
+	struct socket *sock;
+	struct tap *tap;
+	bool is_tun;
+
+	sock = tun_get_socket(file);
+	ring = tun_get_tx_ring(file);
+	is_tun = !IS_ERR(sock);
+	if (!is_tun) {
+		sock = tap_get_socket(file);
+		ring = tap_get_ptr_ring(file);
+	}
+	if (IS_ERR(sock) || IS_ERR(ring))
+		return ERR_PTR(-ENOTSOCK);
+	/* A tun file without an interface yet polls as in error. */
+	if (vfs_poll(file, NULL) & EPOLLERR)
+		return ERR_PTR(-EINVAL);
+
+	tap = kvzalloc(sizeof(*tap), GFP_KERNEL_ACCOUNT);
+	if (!tap)
+		return ERR_PTR(-ENOMEM);
+	tap->backend.ops = &vhx_backend_tap_ops;
+	tap->backend.file = file;
+	tap->sock = sock;
+	tap->ring = ring;
+	tap->is_tun = is_tun;
+	return &tap->backend;
+}
+
+static void tap_detach(struct vhx_backend *backend)
+{
+	struct tap *tap = to_tap(backend);
+
+	if (tap->head < tap->tail)
+		ptr_ring_unconsume(tap->ring, tap->queue + tap->head,
+				   tap->tail - tap->head, tun_ptr_free);
+	page_frag_cache_drain(&tap->frags);
+	fput(backend->file);
+	kvfree(tap);
+}
+
+static size_t frame_len(void *ptr)
+{
+	const struct sk_buff *skb = ptr;
+
+	if (tun_is_xdp_frame(ptr))
+		return tun_ptr_to_xdp(ptr)->len;
+	return skb->len + (skb_vlan_tag_present(skb) ? VLAN_HLEN : 0);
+}
+
+static size_t tap_peek(struct vhx_backend *backend)
+{
+	struct tap *tap = to_tap(backend);
+
+	if (tap->head == tap->tail) {
+		spin_lock(&tap->ring->consumer_lock);
+		tap->tail = __ptr_ring_consume_batched(tap->ring, tap->queue,
+						       BATCH);
+		/* A netdev queue that stopped on a full ring waits for this. */
+		if (tap->is_tun)
+			tun_wake_queue(backend->file, tap->tail);
+		spin_unlock(&tap->ring->consumer_lock);
+		tap->head = 0;
+		if (!tap->tail)
+			return 0;
+	}
+	return frame_len(tap->queue[tap->head]) + backend->hlen;
+}
+
+static unsigned int tap_queued(struct vhx_backend *backend)
+{
+	struct tap *tap = to_tap(backend);
+
+	return tap->tail - tap->head;
+}
+
+static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
+{
+	struct tap *tap = to_tap(backend);
+	struct msghdr msg = {
+		.msg_control = tap->queue[tap->head++],
+		.msg_flags = MSG_DONTWAIT,
+		.msg_iter = *to,
+	};
+
+	/* The frame is theirs from here on, whatever comes back. */
+	return tap->sock->ops->recvmsg(tap->sock, &msg, iov_iter_count(to),
+				       MSG_DONTWAIT | MSG_TRUNC);
+}
+
+static void tap_drop(struct vhx_backend *backend)
+{
+	struct tap *tap = to_tap(backend);
+
+	tun_ptr_free(tap->queue[tap->head++]);
+}
+
+/* Hands the batch over. */
+static void submit(struct tap *tap)
+{
+	struct tun_msg_ctl ctl = {
+		.type = TUN_MSG_PTR,
+		.num = tap->nr_xdp,
+		.ptr = tap->xdp,
+	};
+	struct msghdr msg = {
+		.msg_control = &ctl,
+		.msg_controllen = sizeof(ctl),
+		.msg_flags = MSG_DONTWAIT,
+	};
+	unsigned int i;
+
+	if (!tap->nr_xdp)
+		return;
+	tap->nr_xdp = 0;
+	if (tap->sock->ops->sendmsg(tap->sock, &msg, 0) >= 0)
+		return;
+	/* The interface is gone: the batch was not looked at, it is ours. */
+	for (i = 0; i < ctl.num; i++)
+		page_frag_free(tap->xdp[i].data_hard_start);
+	tap->nr_lost += ctl.num;
+}
+
+static unsigned int tap_flush(struct vhx_backend *backend)
+{
+	struct tap *tap = to_tap(backend);
+	unsigned int lost;
+
+	submit(tap);
+	lost = tap->nr_lost;
+	tap->nr_lost = 0;
+	return lost;
+}
+
+/* What tun would refuse of a header; it looks at linear buffers alone. */
+static bool is_hdr_valid(struct tap *tap, const struct virtio_net_hdr *hdr,
+			 size_t len)
+{
+	return __virtio16_to_cpu(tap->backend.is_le, hdr->hdr_len) <= len;
+}
+
+/*
+ * Copies a frame into an XDP buffer: header at the start, frame after the
+ * headroom. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched: send it alone.
+ */
+static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
+{
+	bool has_prog = sock_flag(tap->sock->sk, SOCK_XDP);
+	size_t room = NET_SKB_PAD + NET_IP_ALIGN +
+		      (has_prog ? XDP_PACKET_HEADROOM : 0);
+	size_t hlen = tap->backend.hlen, pad, size;
+	struct virtio_net_hdr *hdr;
+	struct xdp_buff *xdp;
+	void *buf, *in;
+
+	pad = SKB_DATA_ALIGN(room + VHX_TUN_HDR_OFF + 2 * VNET_HLEN_MAX);
+	size = SKB_DATA_ALIGN(pad + len - hlen) +
+	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	if (size > PAGE_SIZE)
+		return -EMSGSIZE;
+	buf = page_frag_alloc(&tap->frags, size, GFP_KERNEL | __GFP_NOWARN);
+	if (!buf)
+		return -ENOMEM;
+
+	hdr = buf + VHX_TUN_HDR_OFF;
+	memset(buf, 0, VHX_TUN_HDR_OFF + VNET_HLEN_MAX);
+	/* One copy, with the header in front of the frame. */
+	in = buf + pad - hlen;
+	if (!copy_from_iter_full(in, len, from))
+		goto err_buf;
+	memcpy(hdr, in, hlen);
+	if (!is_hdr_valid(tap, hdr, len - hlen))
+		goto err_buf;
+	vhx_tun_set_buflen(buf, size);
+	xdp = &tap->xdp[tap->nr_xdp++];
+	xdp_init_buff(xdp, size, NULL);
+	xdp_prepare_buff(xdp, buf, pad, len - hlen, true);
+	return 0;
+
+err_buf:
+	page_frag_free(buf);
+	return -EINVAL;
+}
+
+static int tap_send(struct vhx_backend *backend, struct iov_iter *from,
+		    size_t len)
+{
+	struct tap *tap = to_tap(backend);
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	int err = -EMSGSIZE;
+
+	/* Batches are not charged to the socket, so not for a limited one. */
+	if (READ_ONCE(tap->sock->sk->sk_sndbuf) == INT_MAX)
+		err = add_xdp(tap, from, len);
+	if (!err && tap->nr_xdp == BATCH)
+		submit(tap);
+	if (err != -EMSGSIZE && err != -ENOMEM)
+		return err;
+
+	submit(tap);
+	msg.msg_iter = *from;
+	err = tap->sock->ops->sendmsg(tap->sock, &msg, len);
+	return min(err, 0);
+}
+
+const struct vhx_backend_ops vhx_backend_tap_ops = {
+	.attach = tap_attach,
+	.detach = tap_detach,
+	.peek = tap_peek,
+	.queued = tap_queued,
+	.recv = tap_recv,
+	.drop = tap_drop,
+	.send = tap_send,
+	.flush = tap_flush,
+};

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Force-included before every source. The code is written for the newest
+ * kernel; what an older one lacks is added here under its new name. Each gap
+ * is found by compiling probe/<name>.c, which defines VHX_HAVE_<NAME>; no
+ * version is asked for, since distributions backport.
+ */
+#ifndef VHX_COMPAT_H
+#define VHX_COMPAT_H
+
+#ifdef MODULE
+#define pr_fmt(fmt)	KBUILD_MODNAME ": " fmt
+#endif
+
+#include <linux/err.h>
+#include <linux/eventfd.h>
+
+#include <vhx-config.h>
+
+/*
+ * Macros where an inline would need headers that few sources do: these lines
+ * are compiled once a source. These fail to compile on a kernel that has the
+ * thing after all.
+ */
+
+/* Drop when < 6.4 is gone. Workers then are kthreads. */
+#ifndef VHX_HAVE_VHOST_TASK
+struct vhost_task;
+
+static inline struct vhost_task *
+vhost_task_create(bool (*fn)(void *data), void (*handle_kill)(void *data),
+		  void *data, const char *name)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline void vhost_task_start(struct vhost_task *vtsk) {}
+static inline void vhost_task_stop(struct vhost_task *vtsk) {}
+static inline void vhost_task_wake(struct vhost_task *vtsk) {}
+#else
+#include <linux/sched/vhost_task.h>
+#endif
+
+/* Drop when < 6.8 is gone. */
+#ifndef VHX_HAVE_EVENTFD_SIGNAL_ONE
+static inline void vhx_eventfd_signal(struct eventfd_ctx *ctx)
+{
+	eventfd_signal(ctx, 1);
+}
+
+#define eventfd_signal(ctx)	vhx_eventfd_signal(ctx)
+#endif
+
+/* Drop when < 6.9 is gone. */
+#ifndef VHX_HAVE_PAGE_FRAG_CACHE_DRAIN
+#define page_frag_cache_drain(cache) do {				\
+	struct page_frag_cache *__cache = (cache);			\
+									\
+	if (__cache->va)						\
+		__page_frag_cache_drain(virt_to_head_page(__cache->va),	\
+					__cache->pagecnt_bias);		\
+	__cache->va = NULL;						\
+} while (0)
+#endif
+
+/* Drop when < 7.3 is gone. */
+#ifndef VHX_HAVE_TUN_WAKE_QUEUE
+#define tun_wake_queue(file, consumed)	do { } while (0)
+#endif
+
+/*
+ * Where an XDP buffer for tun has its virtio-net header: newer kernels look
+ * at the start of the buffer, older ones behind its length. Drop the latter
+ * when < 7.2 is gone.
+ */
+#ifdef VHX_HAVE_TUN_XDP_HDR
+#define VHX_TUN_HDR_OFF		offsetof(struct tun_xdp_hdr, gso)
+#define vhx_tun_set_buflen(buf, size)					\
+	(((struct tun_xdp_hdr *)(buf))->buflen = (size))
+#else
+struct tun_xdp_hdr { int is_gone; };
+#define VHX_TUN_HDR_OFF		0
+#define vhx_tun_set_buflen(buf, size)	do { } while (0)
+#endif
+
+#endif /* VHX_COMPAT_H */

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Compiles on every supported kernel, or probing itself does not work. */
+#include <linux/types.h>
+#include <linux/eventfd.h>
+#include <linux/if_tun.h>
+#include <linux/skbuff.h>
+
+struct socket *probe(struct file *file);
+struct socket *probe(struct file *file)
+{
+	return tun_get_socket(file);
+}

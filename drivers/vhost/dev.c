@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Owner, reset and end of a device. */
+#include <linux/err.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "vhx.h"
+
+/**
+ * vhx_dev_create - a device without an owner
+ *
+ * Context: may sleep; charged to the caller
+ * Return: the device or NULL
+ */
+struct vhx_dev *vhx_dev_create(void)
+{
+	struct vhx_dev *dev = kvzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+
+	if (!dev)
+		return NULL;
+	mutex_init(&dev->mutex);
+	ratelimit_state_init(&dev->ratelimit, 5 * HZ, 10);
+	vhx_net_init(dev);
+	return dev;
+}
+
+/*
+ * Back to having no owner. In this order: with no backend no run touches the
+ * rings, with no kick nothing queues work, and then the worker can go.
+ */
+static void drop_owner(struct vhx_dev *dev)
+{
+	struct vhx_vq *vq;
+
+	if (!dev->mm)
+		return;
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		vhx_net_stop(vq);
+		vhx_vq_reset(vq);
+	}
+	vhx_worker_destroy(dev->worker);
+	dev->worker = NULL;
+	mmdrop(dev->mm);
+	dev->mm = NULL;
+	/* Work that was dropped with the worker still says it is queued. */
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		vq->work.flags = 0;
+}
+
+/**
+ * vhx_dev_destroy - free a device
+ * @dev: the device, which nobody else has
+ *
+ * Context: may sleep
+ */
+void vhx_dev_destroy(struct vhx_dev *dev)
+{
+	mutex_lock(&dev->mutex);
+	drop_owner(dev);
+	mutex_unlock(&dev->mutex);
+	vhx_map_free(dev->map);
+	kvfree(dev);
+}
+
+/**
+ * vhx_dev_is_owner - whether the caller is the owner
+ * @dev: the device
+ *
+ * By address space: a thread is, a forked child is not.
+ *
+ * Context: dev mutex
+ */
+bool vhx_dev_is_owner(const struct vhx_dev *dev)
+{
+	return dev->mm && dev->mm == current->mm;
+}
+
+/**
+ * vhx_dev_set_owner - VHOST_SET_OWNER
+ * @dev: the device
+ *
+ * Context: dev mutex; may sleep
+ * Return: 0, -EBUSY (has one), -ENOMEM, or why there is no worker
+ */
+int vhx_dev_set_owner(struct vhx_dev *dev)
+{
+	struct vhx_worker *worker;
+
+	if (dev->mm)
+		return -EBUSY;
+	worker = vhx_worker_create();
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	mmgrab(current->mm);
+	dev->mm = current->mm;
+	dev->owner = current->tgid;
+	dev->worker = worker;
+	return 0;
+}
+
+/**
+ * vhx_dev_reset_owner - VHOST_RESET_OWNER
+ * @dev: the device
+ *
+ * All that the owner set up is forgotten, but an empty memory table stays.
+ *
+ * Context: owner, dev mutex; may sleep
+ * Return: 0 or -ENOMEM
+ */
+int vhx_dev_reset_owner(struct vhx_dev *dev)
+{
+	struct vhx_map *map = vhx_map_alloc(0);
+
+	if (!map)
+		return -ENOMEM;
+	drop_owner(dev);
+	vhx_memtab_replace(dev, map);
+	dev->features = 0;
+	return 0;
+}

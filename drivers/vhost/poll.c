@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Wait-queue hook: readiness of an eventfd or a socket becomes queued work.
+ * Nothing is done in the wake callback itself: it may run inside another
+ * eventfd's signal, where signalling is refused.
+ */
+#include <linux/container_of.h>
+
+#include "poll.h"
+
+static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
+		void *key)
+{
+	struct vhx_poll *poll = container_of(wait, struct vhx_poll, wait);
+
+	if (key_to_poll(key) && !(key_to_poll(key) & poll->events))
+		return 0;
+	poll->wakes++;
+	vhx_worker_queue(poll->worker, poll->work);
+	return 0;
+}
+
+static void enter(struct file *file, wait_queue_head_t *wqh, poll_table *table)
+{
+	struct vhx_poll *poll = container_of(table, struct vhx_poll, table);
+
+	poll->wqh = wqh;
+	add_wait_queue(wqh, &poll->wait);
+}
+
+/**
+ * vhx_poll_init - set up, not waiting
+ * @poll: the hook
+ * @work: what readiness queues
+ * @events: which readiness, EPOLL*
+ */
+void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
+		   __poll_t events)
+{
+	init_waitqueue_func_entry(&poll->wait, wake);
+	init_poll_funcptr(&poll->table, enter);
+	poll->table._key = events;
+	poll->wqh = NULL;
+	poll->work = work;
+	poll->events = events;
+	poll->wakes = 0;
+}
+
+/**
+ * vhx_poll_start - wait for a file; a second start is none
+ * @poll: the hook
+ * @worker: where the work goes
+ * @file: the file; the caller keeps it until vhx_poll_stop()
+ *
+ * Where it is ready already, the work is queued at once.
+ *
+ * Context: vq mutex; may sleep
+ * Return: 0, or -EINVAL for a file in error, which is not waited for
+ */
+int vhx_poll_start(struct vhx_poll *poll, struct vhx_worker *worker,
+		   struct file *file)
+{
+	__poll_t ready;
+
+	if (poll->wqh)
+		return 0;
+	poll->worker = worker;
+	ready = vfs_poll(file, &poll->table);
+	if (ready & EPOLLERR) {
+		vhx_poll_stop(poll);
+		return -EINVAL;
+	}
+	if (ready & poll->events)
+		vhx_worker_queue(worker, poll->work);
+	return 0;
+}
+
+/**
+ * vhx_poll_stop - wait no more
+ * @poll: the hook, waiting or not
+ *
+ * Context: vq mutex. On return no callback runs or will run.
+ */
+void vhx_poll_stop(struct vhx_poll *poll)
+{
+	if (!poll->wqh)
+		return;
+	remove_wait_queue(poll->wqh, &poll->wait);
+	poll->wqh = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef VHX_POLL_H
+#define VHX_POLL_H
+
+#include <linux/poll.h>
+#include <linux/wait.h>
+
+#include "worker.h"
+
+/**
+ * struct vhx_poll - turns a file's readiness into queued work
+ * @wait: our entry in the file's wait queue
+ * @table: how vfs_poll() hands us that queue
+ * @wqh: the queue, NULL when not waiting
+ * @work: what to queue
+ * @worker: where to
+ * @events: EPOLL* that count
+ * @wakes: how often it queued @work; under the lock of @wqh
+ */
+struct vhx_poll {
+	wait_queue_entry_t wait;
+	poll_table table;
+	wait_queue_head_t *wqh;
+	struct vhx_work *work;
+	struct vhx_worker *worker;
+	__poll_t events;
+	u64 wakes;
+};
+
+void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
+		   __poll_t events);
+int vhx_poll_start(struct vhx_poll *poll, struct vhx_worker *worker,
+		   struct file *file);
+void vhx_poll_stop(struct vhx_poll *poll);
+
+#endif /* VHX_POLL_H */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The seam: how the engine reaches ring memory. The bodies are in the
+ * mem_impl.h that the include path chooses: the kernel's, the library's or
+ * the tests'. A missing body is a compile warning.
+ *
+ * All return 0, -EFAULT (not accessible) or -EAGAIN (a translation was asked
+ * for), and copy in bulk: a value that the driver can change is read once.
+ * Offsets and lengths stay within the area as the engine's num defines it.
+ */
+#ifndef VHX_MEM_H
+#define VHX_MEM_H
+
+#include "ring.h"
+
+/**
+ * enum vhx_area - the parts of a virtqueue (virtio 1.3 §2.6)
+ * @VHX_DESC: Descriptor Area
+ * @VHX_DRIVER: Driver Area: avail ring, or driver event suppression
+ * @VHX_DEVICE: Device Area: used ring, or device event suppression
+ */
+enum vhx_area { VHX_DESC, VHX_DRIVER, VHX_DEVICE, VHX_AREAS };
+
+/**
+ * vhx_mem_read - copy from a ring area, unordered
+ * @mem: the ring's memory
+ * @area: the area
+ * @off: offset into it in bytes
+ * @dst: destination
+ * @len: bytes
+ */
+static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
+			       u32 off, void *dst, u32 len);
+
+/**
+ * vhx_mem_gather - copy scattered descriptors in one access
+ * @mem: the ring's memory
+ * @slot: @nr indexes into the Descriptor Area, range-checked
+ * @dst: @nr descriptors
+ * @nr: how many
+ */
+static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
+				 struct vring_desc *dst, unsigned int nr);
+
+/**
+ * vhx_mem_read_iova - copy from where a descriptor points, unordered
+ * @mem: the ring's memory
+ * @iova: address as the driver gave it; @iova + @len does not wrap
+ * @dst: destination
+ * @len: bytes
+ */
+static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
+				    u32 len);
+
+/**
+ * vhx_mem_load16_acquire - read one field; later accesses stay after it
+ * @mem: the ring's memory
+ * @area: the area
+ * @off: offset into it in bytes, a multiple of 2
+ * @val: raw value
+ */
+static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
+					 enum vhx_area area, u32 off,
+					 __virtio16 *val);
+
+/**
+ * vhx_mem_write - copy to a ring area, unordered; logs what it dirties
+ * @mem: the ring's memory
+ * @area: the area
+ * @off: offset into it in bytes
+ * @src: source
+ * @len: bytes
+ */
+static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
+				u32 off, const void *src, u32 len);
+
+/**
+ * vhx_mem_store16_release - write one field after all earlier accesses;
+ * logs what it dirties
+ * @mem: the ring's memory
+ * @area: the area
+ * @off: offset into it in bytes, a multiple of 2
+ * @val: raw value
+ */
+static inline int vhx_mem_store16_release(struct vhx_mem *mem,
+					  enum vhx_area area, u32 off,
+					  __virtio16 val);
+
+#include "mem_impl.h"
+
+#endif /* VHX_MEM_H */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The ring engine: the device half of a virtqueue, free of kernel, socket
+ * and lock. The caller serialises all calls on one ring.
+ *
+ * Words: a *slot* is one element of a descriptor table; a *chain* is the
+ * slots of one buffer, head first, with those of its indirect table; a
+ * *burst* is up to VHX_BURST_MAX chains handled together; a *snapshot* is
+ * our private copy of what the driver wrote. The engine decides on
+ * snapshots alone: nothing that the driver can change is read twice.
+ */
+#ifndef VHX_RING_H
+#define VHX_RING_H
+
+#include "ring_env.h"
+
+/* Chains in one burst. */
+#define VHX_BURST_MAX		64
+/*
+ * Slots in one burst, and so in one chain: UIO_MAXIOV, as in-tree vhost. Those
+ * of length zero count, which bounds the time that a burst takes.
+ */
+#define VHX_SLOTS_MAX		1024
+/* Entries of an indirect table: what a 16-bit `next` can reach. */
+#define VHX_INDIRECT_MAX	65536
+
+struct vhx_mem;
+struct vhx_ring;
+
+/**
+ * struct vhx_slot - snapshot of one descriptor, in host byte order
+ * @addr: address as the driver gave it (gpa or iova)
+ * @len: length in bytes; never 0 in a burst
+ * @flags: VRING_DESC_F_*
+ * @next: index of the next slot, valid with VRING_DESC_F_NEXT
+ */
+struct vhx_slot {
+	u64 addr;
+	u32 len;
+	u16 flags;
+	u16 next;
+};
+
+/**
+ * struct vhx_chain - one buffer of the driver
+ * @slot: its slots, the device-readable ones first
+ * @nr_out: how many of @slot the device may read
+ * @nr_in: how many of @slot the device may write
+ * @out_len: bytes that the device may read
+ * @in_len: bytes that the device may write
+ * @id: names the buffer when it is completed
+ * @pos: ring position before it was fetched, see vhx_ring_unfetch()
+ */
+struct vhx_chain {
+	const struct vhx_slot *slot;
+	u16 nr_out;
+	u16 nr_in;
+	u32 out_len;
+	u32 in_len;
+	u16 id;
+	u16 pos;
+};
+
+/* The descriptors of the window that a table is read through. */
+#define VHX_WINDOW		8
+
+/**
+ * struct vhx_table - a descriptor table that chains are read from
+ * @is_indirect: it is an indirect table at @iova, else the ring's own
+ * @iova: address of an indirect table
+ * @nr: its entries
+ * @first: index of the first descriptor in @window
+ * @nr_window: descriptors in @window
+ * @window: raw snapshot of a few descriptors in a row
+ */
+struct vhx_table {
+	bool is_indirect;
+	u64 iova;
+	u32 nr;
+	u32 first;
+	u32 nr_window;
+	struct vring_desc window[VHX_WINDOW];
+};
+
+/**
+ * struct vhx_burst - the chains of one vhx_ring_ops.fetch
+ * @nr: chains in @chain
+ * @nr_slots: slots in @slot
+ * @nr_steps: slots seen, those of length zero included
+ * @chain: the chains, oldest first
+ * @slot: what the chains point into
+ * @head: scratch: indexes of the chains' heads
+ * @desc: scratch: raw snapshot of the heads
+ * @direct: scratch: the ring's table
+ * @indirect: scratch: the indirect table in work
+ *
+ * The scratch is here and not on the stack, which kernels clear at each call.
+ */
+struct vhx_burst {
+	u16 nr;
+	u16 nr_slots;
+	u16 nr_steps;
+	struct vhx_chain chain[VHX_BURST_MAX];
+	struct vhx_slot slot[VHX_SLOTS_MAX];
+	u16 head[VHX_BURST_MAX];
+	struct vring_desc desc[VHX_BURST_MAX];
+	struct vhx_table direct;
+	struct vhx_table indirect;
+};
+
+/**
+ * struct vhx_used - one completed buffer
+ * @id: vhx_chain.id
+ * @len: bytes written into its device-writable part
+ */
+struct vhx_used {
+	u32 id;
+	u32 len;
+};
+
+/**
+ * struct vhx_ring_ops - one ring format
+ *
+ * Each is called once a burst. All return a negative errno when the ring
+ * cannot go on: -EFAULT (ring memory not accessible), -EAGAIN (a translation
+ * was asked for, come back), -EINVAL or -ENOBUFS (the driver broke the
+ * format; vhx_ring.cause says how). After an error nothing was consumed or
+ * published by that call, and the call may be repeated.
+ */
+struct vhx_ring_ops {
+	/**
+	 * @start: take up the ring at @base, as SET_VRING_BASE gave it.
+	 * Reads the used index, writes the used flags (virtio 1.3 §2.7.8).
+	 */
+	int (*start)(struct vhx_ring *ring, u32 base);
+	/** @base: where start() has to go on, for GET_VRING_BASE. */
+	u32 (*base)(const struct vhx_ring *ring);
+	/**
+	 * @fetch: take up to @max (1 … VHX_BURST_MAX) available chains.
+	 * Return: how many, 0 when the ring is empty. A bad chain ends the
+	 * burst before it and is reported when it comes first.
+	 */
+	int (*fetch)(struct vhx_ring *ring, struct vhx_burst *burst,
+		     unsigned int max);
+	/**
+	 * @complete: give @nr (at least 1) fetched chains back and publish
+	 * them with one store, so that the driver sees all or none.
+	 */
+	int (*complete)(struct vhx_ring *ring, const struct vhx_used *used,
+			unsigned int nr);
+	/**
+	 * @arm: ask the driver for a kick at its next buffer.
+	 * Return: 1 when chains are available already (the kick for them may
+	 * never come: fetch again), 0 when the ring is empty. With chains
+	 * handed back it is always 1, and the kick is for what comes after
+	 * the last chain that was seen.
+	 */
+	int (*arm)(struct vhx_ring *ring);
+	/** @disarm: tell the driver that kicks are not needed; a hint. */
+	int (*disarm)(struct vhx_ring *ring);
+	/**
+	 * @call_needed: whether the driver wants a call for what was
+	 * completed since the last time. Return: 1 or 0.
+	 */
+	int (*call_needed)(struct vhx_ring *ring);
+};
+
+/**
+ * struct vhx_ring - device half of one virtqueue
+ * @ops: its format
+ * @mem: how to reach its memory; opaque here
+ * @cause: what was wrong when an operation last failed, for the log
+ * @num: entries; for split rings a power of two, 1 … 32768
+ * @avail_pos: next avail entry to fetch
+ * @avail_idx: driver's avail index as last seen: entries before it are ours
+ * @used_pos: next used entry to write
+ * @signalled_pos: @used_pos at the last call_needed()
+ * @flags: used->flags as last written
+ * @is_le: ring fields are little-endian, else in the host's byte order
+ * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
+ * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated
+ * @is_signalled_valid: @signalled_pos means something
+ *
+ * The fields up to @num and the booleans from @is_le to @calls_on_empty are
+ * the caller's, set before start(); the latter two may change between two
+ * calls, if @is_signalled_valid is cleared with them. The others are the
+ * engine's.
+ */
+struct vhx_ring {
+	const struct vhx_ring_ops *ops;
+	struct vhx_mem *mem;
+	const char *cause;
+	u16 num;
+	u16 avail_pos;
+	u16 avail_idx;
+	u16 used_pos;
+	u16 signalled_pos;
+	u16 flags;
+	bool is_le;
+	bool has_event_idx;
+	bool calls_on_empty;
+	bool is_signalled_valid;
+};
+
+extern const struct vhx_ring_ops vhx_split_ops;
+
+/**
+ * vhx_ring_unfetch - hand back a chain and all fetched after it
+ * @ring: the ring
+ * @chain: oldest chain to hand back; must be neither completed nor handed back
+ *
+ * They are the driver's again and come with the next fetch().
+ */
+static inline void vhx_ring_unfetch(struct vhx_ring *ring,
+				    const struct vhx_chain *chain)
+{
+	ring->avail_pos = chain->pos;
+}
+
+/**
+ * vhx_ring_fail - note why an operation fails
+ * @ring: the ring
+ * @err: negative errno
+ * @cause: literal for the log
+ *
+ * Return: @err
+ */
+static inline int vhx_ring_fail(struct vhx_ring *ring, int err,
+				const char *cause)
+{
+	ring->cause = cause;
+	return err;
+}
+
+/* chain.c */
+void vhx_chain_decode(const struct vhx_ring *ring,
+		      const struct vring_desc *desc, struct vhx_slot *slot);
+int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst,
+		   const struct vhx_slot *head);
+
+#endif /* VHX_RING_H */

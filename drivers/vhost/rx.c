@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Backend → guest: peek, fetch, xlate, recv, complete, notify. With mergeable
+ * buffers a frame takes as many chains as it needs, and the driver must see
+ * them all at once: completions are published between frames only.
+ */
+#include <linux/uio.h>
+#include <linux/virtio_net.h>
+
+#include "vhx.h"
+
+/* Not an errno of any call below. */
+enum { FRAME_DONE, FRAME_DROPPED, NO_BUFFERS };
+
+/* Fetches for one frame: far more than a driver with whole buffers needs. */
+#define FETCHES_MAX	128
+
+/**
+ * struct frame - the frame in work
+ * @len: bytes that go into guest memory: header and frame
+ * @room: bytes that the chains taken so far hold
+ * @nr_chains: chains taken, staged in vhx_vq.used from nr_used on
+ * @nr_iov: iovecs used of vhx_vq.iov
+ * @nr_fetches: bursts fetched for it
+ * @first: copy of the first chain, to hand all back by
+ */
+struct frame {
+	size_t len;
+	size_t room;
+	unsigned int nr_chains;
+	unsigned int nr_iov;
+	unsigned int nr_fetches;
+	struct vhx_chain first;
+};
+
+/* Publishes what is staged, or hands it back. */
+static int publish(struct vhx_vq *vq)
+{
+	unsigned int nr = vq->nr_used;
+	int err;
+
+	if (!nr)
+		return 0;
+	vq->nr_used = 0;
+	err = vq->ring.ops->complete(&vq->ring, vq->used, nr);
+	if (!err)
+		return vhx_notify_call(vq);
+	vhx_ring_unfetch(&vq->ring, &vq->staged);
+	vq->cursor = 0;
+	vq->burst.nr = 0;
+	return err;
+}
+
+/* Hands back the chains of a frame and those fetched ahead. */
+static void give_back(struct vhx_vq *vq, const struct frame *frame)
+{
+	if (frame->nr_chains)
+		vhx_ring_unfetch(&vq->ring, &frame->first);
+	else if (vq->cursor < vq->burst.nr)
+		vhx_ring_unfetch(&vq->ring, &vq->burst.chain[vq->cursor]);
+	vq->cursor = 0;
+	vq->burst.nr = 0;
+}
+
+/*
+ * Fetches more chains: as many as the waiting frames will need if they fit
+ * one each, or as this frame lacks by the size of its last one.
+ * Return: chains; 0: none, and the driver is asked for a kick.
+ */
+static int fetch_more(struct vhx_vq *vq, struct frame *frame)
+{
+	struct vhx_ring *ring = &vq->ring;
+	unsigned int want;
+	int ret;
+
+	want = vq->backend->ops->queued(vq->backend);
+	if (frame->nr_chains)
+		want += (frame->len - frame->room) * frame->nr_chains /
+			frame->room;
+	want = clamp_t(unsigned int, want, 1, VHX_BURST_MAX);
+	frame->nr_fetches++;
+	vq->cursor = 0;
+	vq->burst.nr = 0;
+	for (;;) {
+		ret = ring->ops->fetch(ring, &vq->burst, want);
+		if (ret)
+			return ret;
+		ret = ring->ops->arm(ring);
+		if (ret <= 0)
+			return ret;
+		ret = ring->ops->disarm(ring);
+		if (ret)
+			return ret;
+	}
+}
+
+/* Takes the next chain for a frame. Return: 0, -EINVAL, -EFAULT, -ENOBUFS. */
+static int add_chain(struct vhx_vq *vq, struct frame *frame)
+{
+	const struct vhx_chain *chain = &vq->burst.chain[vq->cursor];
+	struct vhx_used *used = &vq->used[vq->nr_used + frame->nr_chains];
+	int nr;
+
+	if (chain->nr_out || !chain->nr_in)
+		return vhx_ring_fail(&vq->ring, -EINVAL,
+				     chain->nr_out ? "readable descriptor" :
+				     "nothing writable in a buffer");
+	nr = vhx_xlate_slots(&vq->mem.xlate, chain->slot, chain->nr_in,
+			     vq->iov + frame->nr_iov,
+			     VHX_SLOTS_MAX - frame->nr_iov);
+	if (nr < 0)
+		return vhx_ring_fail(&vq->ring, nr,
+				     "buffer outside the memory table");
+	if (!frame->nr_chains)
+		frame->first = *chain;
+	used->id = chain->id;
+	used->len = min_t(size_t, chain->in_len, frame->len - frame->room);
+	frame->room += chain->in_len;
+	frame->nr_chains++;
+	frame->nr_iov += nr;
+	vq->cursor++;
+	return 0;
+}
+
+/*
+ * Takes chains until they hold the frame.
+ * Return: FRAME_DONE; FRAME_DROPPED: it can never fit; NO_BUFFERS: the driver
+ * will kick; or a negative errno. But for FRAME_DONE, no chain is kept.
+ */
+static int collect(struct vhx_vq *vq, struct frame *frame)
+{
+	unsigned int max = vq->is_mergeable ? vq->ring.num : 1;
+	int ret = FRAME_DONE;
+
+	while (frame->room < frame->len) {
+		if (frame->nr_chains == max) {
+			ret = FRAME_DROPPED;
+			break;
+		}
+		if (vq->cursor == vq->burst.nr) {
+			if (frame->nr_fetches == FETCHES_MAX) {
+				ret = FRAME_DROPPED;
+				break;
+			}
+			ret = fetch_more(vq, frame);
+			if (!ret)
+				ret = NO_BUFFERS;
+			if (ret < 0 || !vq->burst.nr)
+				break;
+		}
+		ret = add_chain(vq, frame);
+		if (ret == -ENOBUFS)
+			ret = FRAME_DROPPED;
+		if (ret)
+			break;
+	}
+	if (ret)
+		give_back(vq, frame);
+	return ret;
+}
+
+/* Writes num_buffers, virtio 1.3 §5.1.6.4: 1 where buffers do not merge. */
+static int write_num_buffers(struct vhx_vq *vq, const struct frame *frame)
+{
+	__virtio16 nr = __cpu_to_virtio16(vq->ring.is_le, frame->nr_chains);
+	struct iov_iter to;
+
+	if (vq->hlen < sizeof(struct virtio_net_hdr_mrg_rxbuf))
+		return 0;
+	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
+	iov_iter_advance(&to, offsetof(struct virtio_net_hdr_mrg_rxbuf,
+				       num_buffers));
+	return copy_to_iter(&nr, sizeof(nr), &to) == sizeof(nr) ? 0 : -EFAULT;
+}
+
+/* Moves the frame into its chains. Return: FRAME_DONE, FRAME_DROPPED. */
+static int receive(struct vhx_vq *vq, const struct frame *frame)
+{
+	static const struct virtio_net_hdr_mrg_rxbuf no_hdr;
+	struct vhx_backend *backend = vq->backend;
+	size_t len = frame->len - vq->guest_hlen;
+	struct iov_iter to;
+
+	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
+	if (vq->guest_hlen &&
+	    copy_to_iter(&no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
+		backend->ops->drop(backend);
+		return FRAME_DROPPED;
+	}
+	if (backend->ops->recv(backend, &to) != len ||
+	    write_num_buffers(vq, frame))
+		return FRAME_DROPPED;
+	return FRAME_DONE;
+}
+
+/*
+ * Moves one frame of @len bytes with the backend's header. What it takes is
+ * added to @cost: a fetch may take as long as a frame.
+ * Return: FRAME_DONE, FRAME_DROPPED, NO_BUFFERS or a negative errno.
+ */
+static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
+{
+	struct frame frame = { .len = len + vq->guest_hlen };
+	int ret;
+
+	ret = collect(vq, &frame);
+	*cost += max(frame.nr_fetches, 1U);
+	if (ret == FRAME_DROPPED) {
+		vq->backend->ops->drop(vq->backend);
+		vq->stats.drop_room++;
+	}
+	if (ret)
+		return ret;
+
+	ret = receive(vq, &frame);
+	if (ret) {
+		give_back(vq, &frame);
+		vq->stats.drop_backend++;
+		return ret;
+	}
+	if (!vq->nr_used)
+		vq->staged = frame.first;
+	vq->nr_used += frame.nr_chains;
+	vq->stats.frames++;
+	vq->stats.bytes += frame.len - vq->hlen;
+	return vq->nr_used < VHX_BURST_MAX ? 0 : publish(vq);
+}
+
+/*
+ * Moves frames until there are none, no buffers, or it is others' turn.
+ * Return: 0 or a negative errno.
+ */
+static int receive_all(struct vhx_vq *vq)
+{
+	struct vhx_backend *backend = vq->backend;
+	unsigned int cost = 0;
+	size_t len, bytes = 0;
+	int ret;
+
+	ret = vq->ring.ops->disarm(&vq->ring);
+	if (ret)
+		return ret;
+	for (;;) {
+		len = backend->ops->peek(backend);
+		if (!len) {
+			/* First, for it wakes the guest. */
+			ret = publish(vq);
+			return ret ? ret : vhx_vq_wait_backend(vq);
+		}
+		ret = move_frame(vq, len, &cost);
+		if (ret < 0)
+			return ret;
+		if (ret == NO_BUFFERS)
+			return publish(vq);
+		bytes += len;
+		if (cost >= VHX_RUN_FRAMES || bytes >= VHX_RUN_BYTES)
+			break;
+		cond_resched();
+	}
+	vhx_worker_queue(vq->dev->worker, &vq->work);
+	return 0;
+}
+
+/**
+ * vhx_rx_run - one run of a receiveq
+ * @vq: a started vq
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_rx_run(struct vhx_vq *vq)
+{
+	static const struct frame none;
+	int err, ret;
+
+	vhx_poll_stop(&vq->backend_poll);
+	err = receive_all(vq);
+	give_back(vq, &none);
+	/* Frames moved before a failure were moved. */
+	ret = publish(vq);
+	if (!err)
+		err = ret;
+	if (err)
+		vhx_vq_fail(vq, err);
+}

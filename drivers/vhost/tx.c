@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest → backend, a burst at a time: fetch, xlate, send, complete, notify. */
+#include <linux/if_ether.h>
+#include <linux/uio.h>
+
+#include "vhx.h"
+
+/*
+ * Sends one chain. A chain that can be read but not sent is dropped and will
+ * be completed: a guest must get its buffers back.
+ * Return: bytes taken, -EBUSY (backend full), -EFAULT or -ENOBUFS (the ring
+ * cannot go on).
+ */
+static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
+{
+	struct vhx_backend *backend = vq->backend;
+	struct iov_iter from;
+	int nr, err;
+
+	if (chain->nr_in) {
+		vq->stats.drop_format++;
+		vhx_notify_error(vq, -EINVAL, "writable descriptor, dropped");
+		return 0;
+	}
+	if (chain->out_len < vq->hlen + ETH_HLEN ||
+	    chain->out_len > vq->hlen + VHX_FRAME_MAX) {
+		vq->stats.drop_size++;
+		return 0;
+	}
+	nr = vhx_xlate_slots(&vq->mem.xlate, chain->slot, chain->nr_out,
+			     vq->iov, VHX_SLOTS_MAX);
+	if (nr < 0)
+		return vhx_ring_fail(&vq->ring, nr, nr == -EFAULT ?
+				     "buffer outside the memory table" :
+				     "buffer in too many regions");
+
+	iov_iter_init(&from, ITER_SOURCE, vq->iov, nr, chain->out_len);
+	iov_iter_advance(&from, vq->guest_hlen);
+	err = backend->ops->send(backend, &from, iov_iter_count(&from));
+	if (err == -EAGAIN)
+		return -EBUSY;
+	if (err) {
+		vq->stats.drop_backend++;
+		return 0;
+	}
+	vq->stats.frames++;
+	vq->stats.bytes += chain->out_len - vq->hlen;
+	return chain->out_len;
+}
+
+/*
+ * Sends the burst up to the bytes of a run, completes what is sent, hands the
+ * rest back. Return: bytes, or what send_chain(), complete or call failed with.
+ */
+static int send_burst(struct vhx_vq *vq)
+{
+	struct vhx_burst *burst = &vq->burst;
+	unsigned int i, lost;
+	int ret = 0, stop, bytes = 0, err = 0;
+
+	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
+		ret = send_chain(vq, &burst->chain[i]);
+		if (ret < 0)
+			break;
+		bytes += ret;
+		vq->used[i] = (struct vhx_used){ .id = burst->chain[i].id };
+	}
+	stop = min(ret, 0);
+	if (i < burst->nr)
+		vhx_ring_unfetch(&vq->ring, &burst->chain[i]);
+	lost = vq->backend->ops->flush(vq->backend);
+	vq->stats.frames -= lost;
+	vq->stats.drop_backend += lost;
+	if (i) {
+		err = vq->ring.ops->complete(&vq->ring, vq->used, i);
+		if (err)
+			vhx_ring_unfetch(&vq->ring, &burst->chain[0]);
+		else
+			err = vhx_notify_call(vq);
+	}
+	return err ? err : stop ? stop : bytes;
+}
+
+/*
+ * Moves bursts until the ring is empty or it is others' turn.
+ * Return: bytes moved, or a negative errno.
+ */
+static int send_all(struct vhx_vq *vq)
+{
+	struct vhx_ring *ring = &vq->ring;
+	unsigned int frames = 0;
+	int ret, bytes = 0;
+
+	do {
+		ret = ring->ops->disarm(ring);
+		if (!ret)
+			ret = ring->ops->fetch(ring, &vq->burst, VHX_BURST_MAX);
+		if (ret < 0)
+			return ret;
+		if (!ret) {
+			ret = ring->ops->arm(ring);
+			if (ret <= 0)
+				return ret;
+			continue;
+		}
+		frames += ret;
+		ret = send_burst(vq);
+		if (ret < 0)
+			return ret;
+		bytes += ret;
+		cond_resched();
+	} while (frames < VHX_RUN_FRAMES && bytes < VHX_RUN_BYTES);
+
+	vhx_worker_queue(vq->dev->worker, &vq->work);
+	return 0;
+}
+
+/**
+ * vhx_tx_run - one run of a transmitq
+ * @vq: a started vq
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_tx_run(struct vhx_vq *vq)
+{
+	int err;
+
+	vhx_poll_stop(&vq->backend_poll);
+	err = send_all(vq);
+	if (err == -EBUSY)
+		err = vhx_vq_wait_backend(vq);
+	if (err)
+		vhx_vq_fail(vq, err);
+}

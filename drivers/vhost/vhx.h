@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The device and its virtqueues.
+ *
+ * Locks, outermost first:
+ *   vhx_dev.mutex    mm, worker, map, features; all control-plane calls
+ *   vhx_vq.mutex     everything in the vq, and what its xlate points at
+ * What is written under both may be read under either: of a vq the backend,
+ * base and num; of the device the map. The worker is there for as long as
+ * there is an owner.
+ * Two vq mutexes are taken in the order of their indexes. The worker takes
+ * one vq mutex for a run, never dev->mutex. Wake callbacks take none.
+ */
+#ifndef VHX_H
+#define VHX_H
+
+#include <linux/eventfd.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/sched.h>
+#include <linux/vhost.h>
+#include <linux/virtio_net.h>
+
+#include "backend.h"
+#include "poll.h"
+#include "ring/mem.h"
+#include "worker.h"
+
+struct seq_file;
+
+/* virtio-net: receiveq and transmitq, virtio 1.3 §5.1.2 */
+enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
+
+/* Chains that may be completed together: a burst and the longest frame's. */
+#define VHX_USED_MAX	(VHX_BURST_MAX + VHX_SLOTS_MAX)
+
+/**
+ * struct vhx_stats - counters of one vq, in frames unless named otherwise
+ * @frames: given to the other side; a ring that fails may give some twice
+ * @bytes: of these frames and of those of a batch that was lost, without
+ *         virtio-net headers
+ * @drop_size: from the guest, shorter than header and Ethernet header, or
+ *             longer than VHX_FRAME_MAX
+ * @drop_format: from the guest, in a buffer with a device-writable part
+ * @drop_backend: refused by the backend
+ * @drop_room: to the guest, larger than its buffers
+ * @calls: signals to the guest
+ * @calls_saved: completions for which the guest wanted no signal
+ * @errors: times the client was told that something is wrong
+ */
+struct vhx_stats {
+	u64 frames;
+	u64 bytes;
+	u64 drop_size;
+	u64 drop_format;
+	u64 drop_backend;
+	u64 drop_room;
+	u64 calls;
+	u64 calls_saved;
+	u64 errors;
+};
+
+static inline bool vhx_has_feature(u64 features, unsigned int bit)
+{
+	return features & BIT_ULL(bit);
+}
+
+/**
+ * struct vhx_vq - one virtqueue; written under @mutex alone
+ * @mutex: see the head of this file
+ * @dev: its device
+ * @ring: the engine's half; of use while @backend is set
+ * @mem: where the ring lies
+ * @base: index to start at, while @backend is not set
+ * @backend: what frames go to and come from; NULL: the ring is stopped
+ * @kick: eventfd of the driver's kicks, or NULL
+ * @call: eventfd to signal the driver, or NULL
+ * @err: eventfd to signal that the ring stopped, or NULL
+ * @kick_poll: queues @work on a kick
+ * @backend_poll: queues @work when the backend is ready again
+ * @work: a run of tx.c or rx.c
+ * @guest_hlen: header bytes that the guest sees and the backend does not
+ * @hlen: header bytes that the guest sees
+ * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
+ * @stats: counters; fdinfo reads them without a lock
+ * @cursor: rx: next chain of @burst
+ * @nr_used: rx: completed chains in @used that are not published yet
+ * @staged: rx: copy of the first of them, to hand back by
+ * @burst: chains in work
+ * @used: chains to complete
+ * @iov: owner's memory of the frame in work
+ */
+struct vhx_vq {
+	struct mutex mutex;
+	struct vhx_dev *dev;
+	struct vhx_ring ring;
+	struct vhx_mem mem;
+	u32 base;
+	struct vhx_backend *backend;
+	struct file *kick;
+	struct eventfd_ctx *call;
+	struct eventfd_ctx *err;
+	struct vhx_poll kick_poll;
+	struct vhx_poll backend_poll;
+	struct vhx_work work;
+	unsigned int guest_hlen;
+	unsigned int hlen;
+	bool is_mergeable;
+	struct vhx_stats stats;
+	unsigned int cursor;
+	unsigned int nr_used;
+	struct vhx_chain staged;
+	struct vhx_burst burst;
+	struct vhx_used used[VHX_USED_MAX];
+	struct iovec iov[VHX_SLOTS_MAX];
+};
+
+/**
+ * struct vhx_dev - one open file: a pair of queues
+ * @mutex: see the head of this file
+ * @mm: the owner's; NULL: no owner
+ * @owner: pid of the owner, for the log
+ * @worker: runs the vqs' work, while there is an owner
+ * @map: the owner's memory as SET_MEM_TABLE gave it, or NULL
+ * @features: VIRTIO_F_* and VIRTIO_NET_F_* that the guest accepted
+ * @ratelimit: of this device's log lines
+ * @vq: the queues
+ */
+struct vhx_dev {
+	struct mutex mutex;
+	struct mm_struct *mm;
+	pid_t owner;
+	struct vhx_worker *worker;
+	struct vhx_map *map;
+	u64 features;
+	struct ratelimit_state ratelimit;
+	struct vhx_vq vq[VHX_VQS];
+};
+
+static inline unsigned int vhx_index_of(const struct vhx_vq *vq)
+{
+	return vq - vq->dev->vq;
+}
+
+/* chardev.c */
+extern const struct file_operations vhx_fops;
+
+/* dev.c */
+struct vhx_dev *vhx_dev_create(void);
+void vhx_dev_destroy(struct vhx_dev *dev);
+bool vhx_dev_is_owner(const struct vhx_dev *dev);
+int vhx_dev_set_owner(struct vhx_dev *dev);
+int vhx_dev_reset_owner(struct vhx_dev *dev);
+
+/* memtab.c */
+extern unsigned short vhx_max_mem_regions;
+int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
+		   const struct vhost_memory_region __user *region);
+void vhx_memtab_replace(struct vhx_dev *dev, struct vhx_map *map);
+
+/* vq.c */
+void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
+		 void (*run)(struct vhx_work *work));
+void vhx_vq_reset(struct vhx_vq *vq);
+void vhx_vq_set_features(struct vhx_vq *vq);
+int vhx_vq_start(struct vhx_vq *vq);
+void vhx_vq_stop(struct vhx_vq *vq);
+int vhx_vq_wait_backend(struct vhx_vq *vq);
+void vhx_vq_fail(struct vhx_vq *vq, int err);
+int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
+int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state);
+int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state);
+int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr);
+int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file);
+int vhx_vq_set_call(struct vhx_vq *vq, const struct vhost_vring_file *file);
+int vhx_vq_set_err(struct vhx_vq *vq, const struct vhost_vring_file *file);
+
+/* notify.c */
+int vhx_notify_call(struct vhx_vq *vq);
+void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause);
+int vhx_notify_set(struct eventfd_ctx **ctx, int fd);
+
+/* net.c */
+#define VHX_NET_FEATURES	(BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | \
+				 BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY) | \
+				 BIT_ULL(VHOST_NET_F_VIRTIO_NET_HDR) | \
+				 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | \
+				 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
+				 BIT_ULL(VIRTIO_F_VERSION_1) | \
+				 BIT_ULL(VIRTIO_F_RING_RESET))
+void vhx_net_init(struct vhx_dev *dev);
+int vhx_net_set_features(struct vhx_dev *dev, u64 features);
+int vhx_net_set_backend(struct vhx_vq *vq, int fd);
+void vhx_net_stop(struct vhx_vq *vq);
+
+/* tx.c, rx.c */
+void vhx_tx_run(struct vhx_vq *vq);
+void vhx_rx_run(struct vhx_vq *vq);
+
+/* What one run may move before others get their turn. */
+#define VHX_RUN_FRAMES	256
+#define VHX_RUN_BYTES	0x80000
+/*
+ * Longest frame from a guest: GSO frames end at 64 KiB. Behind the backend are
+ * lengths in signed integers and allocations of that size.
+ */
+#define VHX_FRAME_MAX	0x20000
+
+/* stats.c */
+void vhx_stats_show(struct seq_file *m, struct vhx_dev *dev);
+
+#endif /* VHX_H */

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Worker threads. Two kinds behind one ops: a vhost_task, which is a thread
+ * of the owner and so charged and limited with it, and, on kernels that have
+ * none, a kthread that borrows the owner's mm and cgroups.
+ *
+ * A vhost_task dies with the owner on SIGKILL. Work queued afterwards just
+ * never runs: nothing waits for work, since all that a work uses is guarded
+ * by its vq mutex, and destroying the worker joins the thread.
+ */
+#include <linux/cgroup.h>
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "worker.h"
+
+#define WORK_QUEUED	0
+
+struct worker_ops {
+	int (*create)(struct vhx_worker *worker, const char *name);
+	void (*wake)(struct vhx_worker *worker);
+	void (*stop)(struct vhx_worker *worker);
+};
+
+/**
+ * struct vhx_worker - one thread
+ * @queue: works to run, newest first
+ * @ops: which kind of thread
+ * @vtsk: the thread, when it is a vhost_task
+ * @is_dead: that thread was killed with the owner
+ * @task: the thread, when it is a kthread
+ * @mm: owner's mm, which a kthread borrows
+ * @owner: who creates the worker; valid until @ready
+ * @ready: a kthread has taken up @mm and the owner's cgroups
+ * @err: how that went
+ */
+struct vhx_worker {
+	struct llist_head queue;
+	const struct worker_ops *ops;
+	struct vhost_task *vtsk;
+	bool is_dead;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	struct task_struct *owner;
+	struct completion ready;
+	int err;
+};
+
+/* Runs what is queued. Entered in TASK_INTERRUPTIBLE; false: go to sleep. */
+static bool run_queue(void *data)
+{
+	struct vhx_worker *worker = data;
+	struct vhx_work *work, *next;
+	struct llist_node *node;
+
+	node = llist_del_all(&worker->queue);
+	if (!node)
+		return false;
+
+	__set_current_state(TASK_RUNNING);
+	node = llist_reverse_order(node);
+	llist_for_each_entry_safe(work, next, node, node) {
+		clear_bit(WORK_QUEUED, &work->flags);
+		/*
+		 * A kick from here on queues again; one before is seen by
+		 * fn(). Pairs with test_and_set_bit() in vhx_worker_queue().
+		 */
+		smp_mb__after_atomic();
+		work->fn(work);
+		cond_resched();
+	}
+	return true;
+}
+
+/*
+ * The last act of a killed vhost_task. Nothing waits for the worker (see the
+ * head of this file), but who queues work must not wake a task that is gone:
+ * not every kernel's vhost_task holds a reference on it.
+ */
+static void task_killed(void *data)
+{
+	struct vhx_worker *worker = data;
+
+	WRITE_ONCE(worker->is_dead, true);
+	synchronize_rcu();
+}
+
+static int task_create(struct vhx_worker *worker, const char *name)
+{
+	struct vhost_task *vtsk;
+
+	vtsk = vhost_task_create(run_queue, task_killed, worker, name);
+	if (IS_ERR_OR_NULL(vtsk))
+		return vtsk ? PTR_ERR(vtsk) : -ENOMEM;
+	worker->vtsk = vtsk;
+	vhost_task_start(vtsk);
+	return 0;
+}
+
+static void task_wake(struct vhx_worker *worker)
+{
+	/* Pairs with synchronize_rcu() in task_killed(). */
+	rcu_read_lock();
+	if (!READ_ONCE(worker->is_dead))
+		vhost_task_wake(worker->vtsk);
+	rcu_read_unlock();
+}
+
+static void task_stop(struct vhx_worker *worker)
+{
+	vhost_task_stop(worker->vtsk);
+}
+
+static const struct worker_ops task_ops = {
+	.create = task_create,
+	.wake = task_wake,
+	.stop = task_stop,
+};
+
+static int kthread_run_queue(void *data)
+{
+	struct vhx_worker *worker = data;
+
+	kthread_use_mm(worker->mm);
+	worker->err = cgroup_attach_task_all(worker->owner, current);
+	complete(&worker->ready);
+
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (kthread_should_stop())
+			break;
+		if (!run_queue(worker))
+			schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	kthread_unuse_mm(worker->mm);
+	return 0;
+}
+
+static int kthread_start(struct vhx_worker *worker, const char *name)
+{
+	struct task_struct *task;
+	int err;
+
+	worker->mm = get_task_mm(current);
+	if (!worker->mm)
+		return -ESRCH;
+
+	task = kthread_create(kthread_run_queue, worker, "%s", name);
+	if (IS_ERR(task)) {
+		err = PTR_ERR(task);
+		goto err_mm;
+	}
+	worker->task = task;
+	worker->owner = current;
+	init_completion(&worker->ready);
+	wake_up_process(task);
+	wait_for_completion(&worker->ready);
+	err = worker->err;
+	if (err)
+		goto err_task;
+	return 0;
+
+err_task:
+	kthread_stop(task);
+err_mm:
+	mmput(worker->mm);
+	return err;
+}
+
+static void kthread_wake(struct vhx_worker *worker)
+{
+	wake_up_process(worker->task);
+}
+
+static void kthread_end(struct vhx_worker *worker)
+{
+	kthread_stop(worker->task);
+	mmput(worker->mm);
+}
+
+static const struct worker_ops kthread_ops = {
+	.create = kthread_start,
+	.wake = kthread_wake,
+	.stop = kthread_end,
+};
+
+/**
+ * vhx_worker_create - start a worker for the calling process
+ *
+ * The thread is named vhost-<tid of the caller>: tools look for that.
+ *
+ * Context: the owner; may sleep
+ * Return: the worker, or ERR_PTR(): -ENOMEM, or why no thread could be had
+ */
+struct vhx_worker *vhx_worker_create(void)
+{
+	struct vhx_worker *worker;
+	char name[TASK_COMM_LEN];
+	int err;
+
+	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
+	if (!worker)
+		return ERR_PTR(-ENOMEM);
+	init_llist_head(&worker->queue);
+	snprintf(name, sizeof(name), "vhost-%d", current->pid);
+
+	worker->ops = &task_ops;
+	err = worker->ops->create(worker, name);
+	if (err == -EOPNOTSUPP) {
+		worker->ops = &kthread_ops;
+		err = worker->ops->create(worker, name);
+	}
+	if (err) {
+		kfree(worker);
+		return ERR_PTR(err);
+	}
+	return worker;
+}
+
+/**
+ * vhx_worker_destroy - end a worker
+ * @worker: the worker; nothing may queue work on it any more
+ *
+ * Work that is still queued is dropped.
+ *
+ * Context: may sleep; no lock that a work takes
+ */
+void vhx_worker_destroy(struct vhx_worker *worker)
+{
+	worker->ops->stop(worker);
+	kfree(worker);
+}
+
+/**
+ * vhx_worker_queue - have work run
+ * @worker: the worker
+ * @work: the work; queued twice before it runs, it runs once
+ *
+ * Context: any
+ */
+void vhx_worker_queue(struct vhx_worker *worker, struct vhx_work *work)
+{
+	/* A full barrier: what we announce is visible before the bit. */
+	if (test_and_set_bit(WORK_QUEUED, &work->flags))
+		return;
+	llist_add(&work->node, &worker->queue);
+	worker->ops->wake(worker);
+}

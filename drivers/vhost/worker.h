@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef VHX_WORKER_H
+#define VHX_WORKER_H
+
+#include <linux/llist.h>
+#include <linux/types.h>
+
+struct vhx_worker;
+
+/**
+ * struct vhx_work - something for a worker to run
+ * @node: link in the worker's queue
+ * @flags: bit 0: it is queued
+ * @fn: runs on the worker, on the owner's mm; may sleep
+ */
+struct vhx_work {
+	struct llist_node node;
+	unsigned long flags;
+	void (*fn)(struct vhx_work *work);
+};
+
+static inline void vhx_work_init(struct vhx_work *work,
+				 void (*fn)(struct vhx_work *work))
+{
+	work->flags = 0;
+	work->fn = fn;
+}
+
+struct vhx_worker *vhx_worker_create(void);
+void vhx_worker_destroy(struct vhx_worker *worker);
+void vhx_worker_queue(struct vhx_worker *worker, struct vhx_work *work);
+
+#endif /* VHX_WORKER_H */

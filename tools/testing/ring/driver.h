@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The driver half of a virtqueue: what a guest does. One ops table a format,
+ * so that a test body serves them all.
+ */
+#ifndef RING_TEST_DRIVER_H
+#define RING_TEST_DRIVER_H
+
+#include "mem.h"
+
+/**
+ * struct driver_buf - a buffer to offer
+ * @slot: addr, len and VRING_DESC_F_WRITE of each piece, readable ones first
+ * @nr: pieces
+ * @nr_direct: how many of them go into the ring itself, the others go into
+ *             an indirect table; equal to @nr when there is no table
+ * @table: iova of the table
+ */
+struct driver_buf {
+	const struct vhx_slot *slot;
+	unsigned int nr;
+	unsigned int nr_direct;
+	u64 table;
+};
+
+struct driver;
+
+/**
+ * struct driver_ops - one ring format
+ */
+struct driver_ops {
+	/** @area_len: bytes of an area, to the byte. */
+	u32 (*area_len)(enum vhx_area area, u16 num, bool has_event_idx);
+	/** @reset: empty ring, of which both sides stand at @base. */
+	void (*reset)(struct driver *drv, u32 base);
+	/**
+	 * @add: put a buffer into the ring, not yet visible.
+	 * Return: the id it comes back with, or -ENOSPC.
+	 */
+	int (*add)(struct driver *drv, const struct driver_buf *buf);
+	/** @publish: make visible what was added. */
+	void (*publish)(struct driver *drv);
+	/** @wants_kick: whether the device asked for a kick for the last publish. */
+	bool (*wants_kick)(struct driver *drv);
+	/** @poll: take one completed buffer. Return: false when there is none. */
+	bool (*poll)(struct driver *drv, struct vhx_used *used);
+	/**
+	 * @enable_calls: ask for a call when @skip more buffers than the next
+	 * one are completed (@skip is for EVENT_IDX).
+	 * Return: true when completed buffers are there already.
+	 */
+	bool (*enable_calls)(struct driver *drv, u16 skip);
+	/** @disable_calls: no call needed; a hint. */
+	void (*disable_calls)(struct driver *drv);
+	/** @wrap_base: a base shortly before the indexes wrap. */
+	u32 wrap_base;
+};
+
+/**
+ * struct driver - driver half of one ring
+ * @ops: its format
+ * @mem: the ring's memory
+ * @num: entries of the ring
+ * @is_le: as vhx_ring
+ * @has_event_idx: as vhx_ring
+ * @free: stack of free slots
+ * @nr_free: slots in @free
+ * @next: copy of the links of the chains in flight
+ * @nr_used_slots: slots of the chain that starts at an index, 0 for none
+ * @added_pos: next avail entry to write
+ * @avail_pos: what was published
+ * @kicked_pos: what was published when we last looked whether to kick
+ * @used_pos: next used entry to read
+ */
+struct driver {
+	const struct driver_ops *ops;
+	struct vhx_mem *mem;
+	u16 num;
+	bool is_le;
+	bool has_event_idx;
+	u16 *free;
+	u32 nr_free;
+	u16 *next;
+	u16 *nr_used_slots;
+	u16 added_pos;
+	u16 avail_pos;
+	u16 kicked_pos;
+	u16 used_pos;
+};
+
+extern const struct driver_ops driver_split_ops;
+
+/* Raw access to a split ring, for drivers that break the rules. */
+void split_set_desc(struct driver *drv, u16 i, const struct vhx_slot *slot);
+void split_set_entry(struct driver *drv, u64 table, u32 i,
+		     const struct vhx_slot *slot);
+void split_push_head(struct driver *drv, u16 head);
+void split_set_avail_idx(struct driver *drv, u16 idx);
+void split_set_avail_flags(struct driver *drv, u16 flags);
+void split_set_used_event(struct driver *drv, u16 idx);
+void split_set_used(struct driver *drv, u16 flags, u16 idx);
+u16 split_used_flags(const struct driver *drv);
+u16 split_used_idx(const struct driver *drv);
+u16 split_avail_event(const struct driver *drv);
+
+#endif /* RING_TEST_DRIVER_H */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * A kselftest fixture with a ring in it, over ring formats, byte orders,
+ * notification schemes and sizes. A format is added
+ * by its own lines in the size lists at the end.
+ */
+#ifndef RING_TEST_FIXTURE_H
+#define RING_TEST_FIXTURE_H
+
+#include "rig.h"
+#include "kselftest_harness.h"
+
+#define RIG_FIXTURE(area)						\
+FIXTURE(area) {								\
+	struct rig *rig;						\
+};									\
+FIXTURE_VARIANT(area) {							\
+	struct rig_variant rig;						\
+};									\
+FIXTURE_SETUP(area)							\
+{									\
+	self->rig = rig_create(&variant->rig);				\
+}									\
+FIXTURE_TEARDOWN(area)							\
+{									\
+	rig_destroy(self->rig);						\
+}
+
+#define RIG_VARIANT(area, name, engine, guest, le, foreign, event, size) \
+FIXTURE_VARIANT_ADD(area, name##_n##size) {				\
+	.rig = {							\
+		.ops = &(engine),					\
+		.driver = &(guest),					\
+		.num = (size),						\
+		.is_le = (le),						\
+		.is_foreign = (foreign),				\
+		.has_event_idx = (event),				\
+	},								\
+}
+
+#define RIG_SPLIT_VARIANT(area, name, le, foreign, event, size)		\
+	RIG_VARIANT(area, name, vhx_split_ops, driver_split_ops,	\
+		    le, foreign, event, size)
+
+#define RIG_SPLIT_FLAGS(area, size)					\
+	RIG_SPLIT_VARIANT(area, legacy_flags, false, false, false, size); \
+	RIG_SPLIT_VARIANT(area, v1_flags, true, false, false, size)
+
+#define RIG_SPLIT_EVENT(area, size)					\
+	RIG_SPLIT_VARIANT(area, legacy_event, false, false, true, size); \
+	RIG_SPLIT_VARIANT(area, v1_event, true, false, true, size)
+
+/* A legacy guest of the other endianness. */
+#define RIG_FOREIGN_FLAGS(area, size)					\
+	RIG_SPLIT_VARIANT(area, foreign_flags, false, true, false, size)
+#define RIG_FOREIGN_EVENT(area, size)					\
+	RIG_SPLIT_VARIANT(area, foreign_event, false, true, true, size)
+
+/* For bodies about the flags alone. */
+#define RIG_ALL_SIZES_FLAGS(area)					\
+	RIG_SPLIT_FLAGS(area, 1);					\
+	RIG_SPLIT_FLAGS(area, 2);					\
+	RIG_SPLIT_FLAGS(area, 4);					\
+	RIG_SPLIT_FLAGS(area, 256);					\
+	RIG_FOREIGN_FLAGS(area, 256);					\
+	RIG_SPLIT_FLAGS(area, 32768)
+
+/* For bodies about EVENT_IDX alone. */
+#define RIG_ALL_SIZES_EVENT(area)					\
+	RIG_SPLIT_EVENT(area, 1);					\
+	RIG_SPLIT_EVENT(area, 2);					\
+	RIG_SPLIT_EVENT(area, 4);					\
+	RIG_SPLIT_EVENT(area, 256);					\
+	RIG_FOREIGN_EVENT(area, 256);					\
+	RIG_SPLIT_EVENT(area, 32768)
+
+#define RIG_ALL_SIZES(area)						\
+	RIG_ALL_SIZES_FLAGS(area);					\
+	RIG_ALL_SIZES_EVENT(area)
+
+/* For bodies that need long chains in the ring itself. */
+#define RIG_SIZES_FROM_256(area)					\
+	RIG_SPLIT_FLAGS(area, 256);					\
+	RIG_SPLIT_EVENT(area, 256);					\
+	RIG_FOREIGN_FLAGS(area, 256);					\
+	RIG_FOREIGN_EVENT(area, 256);					\
+	RIG_SPLIT_FLAGS(area, 32768);					\
+	RIG_SPLIT_EVENT(area, 32768)
+
+/* For bodies that need a few slots. */
+#define RIG_SIZES_FROM_4(area)						\
+	RIG_SPLIT_FLAGS(area, 4);					\
+	RIG_SPLIT_EVENT(area, 4);					\
+	RIG_SIZES_FROM_256(area)
+
+#endif /* RING_TEST_FIXTURE_H */

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * Buffers go round: bursts, laps, hand-back, base.
+ */
+#include "fixture.h"
+
+RIG_FIXTURE(flow)
+RIG_ALL_SIZES(flow);
+
+TEST_F(flow, empty_ring_ok)
+{
+	struct rig *rig = self->rig;
+
+	EXPECT_EQ(0, rig_fetch(rig, 1));
+	EXPECT_EQ(0, rig_fetch(rig, VHX_BURST_MAX));
+	EXPECT_EQ(0, rig->burst.nr);
+	EXPECT_EQ(0, rig->burst.nr_slots);
+	EXPECT_EQ(0, rig_base(rig));
+}
+
+TEST_F(flow, single_ok)
+{
+	struct rig *rig = self->rig;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(1, rig_offer(rig, 1));
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_fetch(rig, 1));
+		rig->burst.nr = 1;
+		ASSERT_EQ(0, rig_poll(rig));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(1, rig_poll(rig));
+	}
+	EXPECT_EQ(5, rig_base(rig));
+}
+
+TEST_F(flow, every_burst_up_to_64_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int most = rig_min(rig->variant.num, VHX_BURST_MAX), max;
+
+	for (max = 1; max <= most; max++) {
+		ASSERT_EQ(most, rig_offer(rig, most));
+		while (rig->nr_fetched != rig->nr_offered) {
+			ASSERT_EQ(rig_min(max, rig->nr_offered -
+					  rig->nr_fetched),
+				  rig_fetch(rig, max));
+			ASSERT_EQ(0, rig_complete_burst(rig));
+		}
+		ASSERT_EQ(0, rig_fetch(rig, max));
+		ASSERT_EQ(most, rig_poll(rig));
+	}
+}
+
+/* The driver's index as last seen is used up before the next look at it. */
+TEST_F(flow, later_buffers_come_next_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int num = rig->variant.num, i;
+
+	for (i = 0; i < 3 * num && i < 1000; i++) {
+		ASSERT_EQ(1, rig_offer(rig, 1));
+		if (i % 3 == 2)
+			continue;
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_LE(0, rig_poll(rig));
+		while (rig->nr_fetched != rig->nr_offered) {
+			ASSERT_EQ(1, rig_fetch(rig, 1));
+			ASSERT_EQ(0, rig_complete_burst(rig));
+			ASSERT_LE(0, rig_poll(rig));
+		}
+		ASSERT_EQ(0, rig_fetch(rig, 1));
+	}
+}
+
+TEST_F(flow, whole_ring_completes_in_one_call_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int i, lap, num = rig->variant.num;
+	struct vhx_used *used = calloc(num, sizeof(*used));
+	int nr;
+
+	ASSERT_EQ(0, rig_cycle(rig, 1));
+	for (lap = 0; lap < 3; lap++) {
+		ASSERT_EQ(num, rig_offer(rig, num));
+		for (i = 0; i < num; i += (unsigned int)nr) {
+			unsigned int k;
+
+			nr = rig_fetch(rig, VHX_BURST_MAX);
+			ASSERT_LT(0, nr);
+			for (k = 0; k < (unsigned int)nr; k++)
+				used[i + k] = (struct vhx_used){
+					.id = rig->burst.chain[k].id,
+					.len = 0x10000 + i + k,
+				};
+		}
+		ASSERT_EQ(0, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_complete(rig, used, num));
+		ASSERT_EQ(num, rig_poll(rig));
+	}
+	free(used);
+}
+
+/* Ids and contents over several laps of the 16-bit indexes. */
+TEST_F(flow, indexes_wrap_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int most = rig_min(rig->variant.num, 100), nr;
+	u64 seed = rig->variant.num;
+
+	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	while (rig->nr_polled < 2 * 65536 + 100) {
+		nr = 1 + rig_random(&seed) % most;
+		ASSERT_EQ(0, rig_cycle(rig, nr));
+	}
+	EXPECT_EQ((u16)(rig->variant.driver->wrap_base + rig->nr_polled),
+		  (u16)rig_base(rig));
+}
+
+TEST_F(flow, completion_out_of_order_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int i, lap, nr = rig_min(rig->variant.num, VHX_BURST_MAX);
+	struct vhx_used used[VHX_BURST_MAX];
+
+	for (lap = 0; lap < 4; lap++) {
+		ASSERT_EQ(nr, rig_offer(rig, nr));
+		ASSERT_EQ(nr, rig_fetch(rig, nr));
+		for (i = 0; i < nr; i++)
+			used[nr - 1 - i] = (struct vhx_used){
+				.id = rig->burst.chain[i].id,
+				.len = i,
+			};
+		ASSERT_EQ(0, rig_complete(rig, used, nr));
+		ASSERT_EQ(nr, rig_poll(rig));
+	}
+}
+
+/* The driver sees all of one call, or nothing. */
+TEST_F(flow, completion_is_published_once_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int nr = rig_min(rig->variant.num, VHX_BURST_MAX);
+
+	ASSERT_EQ(nr, rig_offer(rig, nr));
+	ASSERT_EQ(nr, rig_fetch(rig, nr));
+	ASSERT_EQ(0, rig_poll(rig));
+	ASSERT_EQ(0, rig_complete_burst(rig));
+	ASSERT_EQ(nr, rig_poll(rig));
+}
+
+TEST_F(flow, unfetch_all_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int nr = rig_min(rig->variant.num, VHX_BURST_MAX), i;
+
+	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	for (i = 0; i < 3; i++) {
+		u32 base = rig_base(rig);
+
+		ASSERT_EQ(nr, rig_offer(rig, nr));
+		ASSERT_EQ(nr, rig_fetch(rig, nr));
+		rig_unfetch(rig, 0);
+		ASSERT_EQ(base, rig_base(rig));
+		ASSERT_EQ(1, rig_arm(rig));
+		ASSERT_EQ(nr, rig_fetch(rig, nr));
+		ASSERT_EQ(0, rig_fetch(rig, nr));
+		rig->burst.nr = (u16)nr;
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(nr, rig_poll(rig));
+	}
+}
+
+TEST_F(flow, unfetch_part_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int nr = rig_min(rig->variant.num, VHX_BURST_MAX), i;
+
+	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(nr, rig_offer(rig, nr));
+		ASSERT_EQ(nr, rig_fetch(rig, nr));
+		rig_unfetch(rig, i);
+		if (i)
+			ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(nr - i, rig_fetch(rig, VHX_BURST_MAX));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(nr, rig_poll(rig));
+	}
+}
+
+/* What lies before the index is ours even when the driver adds nothing. */
+TEST_F(flow, unfetch_of_several_bursts_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int num = rig_min(rig->variant.num, 1000), i;
+	struct vhx_chain first;
+
+	ASSERT_EQ(num, rig_offer(rig, num));
+	ASSERT_LT(0, rig_fetch(rig, 1));
+	first = rig->burst.chain[0];
+	for (i = 1; i < num; i++)
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+	vhx_ring_unfetch(&rig->ring, &first);
+	rig->nr_fetched = 0;
+	for (i = 0; i < num; i++) {
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+	}
+	ASSERT_EQ(num, rig_poll(rig));
+}
+
+/* Stop and start between any two calls: both halves go on where they were. */
+TEST_F(flow, base_round_trip_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int num = rig->variant.num, i;
+	u32 base;
+
+	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	for (i = 0; i < 12; i++) {
+		ASSERT_LE(1, rig_offer(rig, num > 1 ? 2 : 1));
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		base = rig_base(rig);
+		ASSERT_EQ(0, rig_reattach(rig, base));
+		ASSERT_EQ(base, rig_base(rig));
+		while (rig->nr_fetched != rig->nr_offered) {
+			ASSERT_EQ(1, rig_fetch(rig, 1));
+			ASSERT_EQ(0, rig_complete_burst(rig));
+		}
+		ASSERT_EQ(0, rig_fetch(rig, 1));
+		ASSERT_LE(1, rig_poll(rig));
+	}
+}
+
+/* The used index is the driver's memory's, not the base: chains may be out. */
+TEST_F(flow, start_keeps_outstanding_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int nr = rig_min(rig->variant.num, VHX_BURST_MAX);
+	u32 base = rig->variant.driver->wrap_base;
+
+	ASSERT_EQ(0, rig_restart(rig, base));
+	ASSERT_EQ(nr, rig_offer(rig, nr));
+	ASSERT_EQ(nr, rig_fetch(rig, nr));
+	ASSERT_EQ(0, rig_reattach(rig, rig_base(rig)));
+	ASSERT_EQ((u16)(base + nr), (u16)rig_base(rig));
+	ASSERT_EQ(0, rig_fetch(rig, nr));
+	rig->burst.nr = (u16)nr;
+	ASSERT_EQ(0, rig_complete_burst(rig));
+	ASSERT_EQ(nr, rig_poll(rig));
+}
+
+TEST_HARNESS_MAIN

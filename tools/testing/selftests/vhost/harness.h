@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* kselftest_harness.h plus what every test here checks at its end. */
+#ifndef VHOST_HARNESS_H
+#define VHOST_HARNESS_H
+
+#include <kselftest_harness.h>
+
+#include "net_lib.h"
+
+/* A complaint of the kernel fails the test that caused it. */
+#define EXPECT_QUIET_KERNEL(fd) do {					\
+	char __line[256] = "";						\
+									\
+	if ((fd) >= 0)							\
+		EXPECT_EQ(0, kmsg_bad(fd, __line, sizeof(__line))) {	\
+			TH_LOG("kernel log: %s", __line);		\
+		}							\
+} while (0)
+
+/* For programs with macvtap variants: the device, once, in the parent. */
+#define MACVTAP_BEFORE_MAIN()						\
+static void __attribute__((constructor)) macvtap_before_main(void)	\
+{									\
+	int ret = macvtap_prepare();					\
+									\
+	if (ret)							\
+		printf("# macvtap: %s\n", strerror(-ret));		\
+}
+
+/* SKIP() in a fixture's setup lets this harness run the test nevertheless. */
+#define RUN_IF_SET_UP() do { if (_metadata->skip) return; } while (0)
+
+#define DIAG(fmt, ...)	fprintf(stderr, "# " fmt "\n", ##__VA_ARGS__)
+
+#endif /* VHOST_HARNESS_H */

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compares the TAP streams of in-tree vhost_net and of vhx_net.
+
+usage: tap_diff.py [-k KERNEL] [-l LIST] [-p] IN-TREE.tap OURS.tap
+
+Every difference must be on the list (differences.txt beside this file), and
+every line of the list that applies to the kernel must still be a difference.
+A line of the list is
+
+    test  in-tree  ours  kernels  reason
+
+with fields apart by blanks. A test is `fixture.variant.name` and may hold
+shell wildcards; then each line must match at least one difference. Results
+are ok, not-ok, skip, absent; `racy` for in-tree means that it may or may not
+differ. Kernels are `all` or names apart by commas.
+
+A test that fails on ours fails the comparison, listed or not, unless the list
+says `not-ok` for ours.
+"""
+import argparse
+import fnmatch
+import os
+import re
+import sys
+
+RUN = re.compile(r"\s*#\s+RUN\s+(\S+) \.\.\.")
+RESULT = re.compile(r"\s*(not ok|ok) \d+(?: -)?(?: (.*))?$")
+
+
+def parse(path):
+    """Return {test: result} of one stream."""
+    results, name = {}, None
+    with open(path, errors="replace") as stream:
+        for line in stream:
+            run = RUN.match(line)
+            if run:
+                name = run.group(1)
+                results[name] = "absent"  # until its result is read
+                continue
+            result = RESULT.match(line.rstrip("\n"))
+            if result and name:
+                skipped = "# SKIP" in (result.group(2) or "")
+                word = "ok" if result.group(1) == "ok" else "not-ok"
+                results[name] = "skip" if skipped else word
+                name = None
+    return results
+
+
+def read_list(path, kernel):
+    """Return [(pattern, in-tree, ours, reason)] that apply to a kernel."""
+    entries = []
+    with open(path) as lines:
+        for number, line in enumerate(lines, 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            fields = line.split(None, 4)
+            if len(fields) != 5:
+                sys.exit(f"{path}:{number}: five fields wanted")
+            pattern, intree, ours, kernels, reason = fields
+            if kernels == "all" or kernel in kernels.split(","):
+                entries.append((pattern, intree, ours, reason))
+    return entries
+
+
+def was_run(pattern, tests):
+    """Is there a test of that name at all?"""
+    return any(fnmatch.fnmatchcase(test, pattern) for test in tests)
+
+
+def compare(intree, ours, entries, partial):
+    """Return the lines that say what is wrong."""
+    wrong, known, used = [], [], set()
+    for test in sorted(set(intree) | set(ours)):
+        a, b = intree.get(test, "absent"), ours.get(test, "absent")
+        match = [i for i, e in enumerate(entries)
+                 if fnmatch.fnmatchcase(test, e[0]) and e[1] in (a, "racy")
+                 and e[2] == b]
+        if a == b and b != "not-ok":
+            continue
+        if match:
+            used.add(match[0])
+            known.append(f"{test}: in-tree {a}, ours {b}: "
+                         f"{entries[match[0]][3]}")
+        else:
+            wrong.append(f"{test}: in-tree {a}, ours {b}: not on the list")
+    for i, entry in enumerate(entries):
+        if partial and not was_run(entry[0], ours):
+            continue
+        if i not in used and entry[1] != "racy":
+            wrong.append(f"{entry[0]}: listed as in-tree {entry[1]}, ours "
+                         f"{entry[2]}, but there is no such difference")
+    return wrong, known
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("-k", "--kernel", default="")
+    parser.add_argument("-l", "--list", default=os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "differences.txt"))
+    parser.add_argument("-p", "--partial", action="store_true")
+    parser.add_argument("intree")
+    parser.add_argument("ours")
+    args = parser.parse_args()
+    intree, ours = parse(args.intree), parse(args.ours)
+    if not intree or not ours:
+        sys.exit("a stream holds no tests")
+    wrong, known = compare(intree, ours, read_list(args.list, args.kernel),
+                           args.partial)
+    for line in known:
+        print(f"listed: {line}")
+    for line in wrong:
+        print(f"WRONG: {line}")
+    print(f"{len(intree)} tests in-tree, {len(ours)} ours, "
+          f"{len(known)} listed differences, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The guest half: a split virtqueue driver, and what tests look at. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vhost_lib.h"
+
+#define load_acquire(p)		__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define full_barrier()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+void *guest_alloc(struct dev *d, size_t size, size_t align)
+{
+	size_t at = (d->brk + align - 1) & ~(align - 1);
+
+	if (at + size > MEM_SIZE)
+		abort();
+	d->brk = at + size;
+	return d->mem + at;
+}
+
+uint64_t gpa(struct dev *d, const void *p)
+{
+	return GPA_BASE + ((const uint8_t *)p - d->mem);
+}
+
+bool has(const struct dev *d, uint64_t feature)
+{
+	return d->features & feature;
+}
+
+uint16_t *vq_used_event(struct vq *vq)
+{
+	return &vq->avail->ring[vq->num];
+}
+
+uint16_t *vq_avail_event(struct vq *vq)
+{
+	return (uint16_t *)&vq->used->ring[vq->num];
+}
+
+static void fill_table(struct vq *vq, uint16_t head, const struct seg *s,
+		       int n_out, int n)
+{
+	struct vring_desc *t = vq->tables + (size_t)head * TABLE_LEN;
+
+	for (int i = 0; i < n; i++) {
+		t[i].addr = gpa(vq->dev, s[i].p);
+		t[i].len = s[i].len;
+		t[i].flags = (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+			     (i >= n_out ? VRING_DESC_F_WRITE : 0);
+		t[i].next = i + 1;
+	}
+	vq->desc[head].addr = gpa(vq->dev, t);
+	vq->desc[head].len = n * sizeof(*t);
+	vq->desc[head].flags = VRING_DESC_F_INDIRECT;
+}
+
+static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
+		       int n_out, int n)
+{
+	uint16_t slot = head;
+
+	for (int i = 0; i < n; i++, slot = vq->next[slot]) {
+		vq->desc[slot].addr = gpa(vq->dev, s[i].p);
+		vq->desc[slot].len = s[i].len;
+		vq->desc[slot].flags = (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+				       (i >= n_out ? VRING_DESC_F_WRITE : 0);
+		vq->desc[slot].next = vq->next[slot];
+	}
+}
+
+/*
+ * Put one chain into the ring, unpublished: @n_out readable then @n_in
+ * writable pieces; an indirect table if that was negotiated and it fits.
+ * Return: head slot, or -ENOSPC.
+ */
+int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in)
+{
+	int n = n_out + n_in;
+	bool table = has(vq->dev, F_INDIRECT) && n > 1 && n <= TABLE_LEN;
+	unsigned int slots = table ? 1 : n;
+	uint16_t head = vq->free_head;
+	uint16_t last = head;
+
+	if (vq->n_free < slots)
+		return -ENOSPC;
+	if (table)
+		fill_table(vq, head, s, n_out, n);
+	else
+		fill_slots(vq, head, s, n_out, n);
+	for (unsigned int i = 1; i < slots; i++)
+		last = vq->next[last];
+	vq->free_head = vq->next[last];
+	vq->n_free -= slots;
+	vq_push(vq, head);
+	return head;
+}
+
+/* Make @head the next entry of the avail ring, valid or not. */
+void vq_push(struct vq *vq, uint16_t head)
+{
+	vq->avail->ring[vq->avail_idx++ & (vq->num - 1)] = head;
+}
+
+/* Take back the last @n entries, which the device has not consumed. */
+void vq_unpush(struct vq *vq, uint16_t n)
+{
+	vq->avail_idx -= n;
+	vq->kicked_idx = vq->avail_idx;
+	vq_publish(vq);
+}
+
+void vq_publish(struct vq *vq)
+{
+	store_release(&vq->avail->idx, vq->avail_idx);
+}
+
+void vq_kick(struct vq *vq)
+{
+	uint64_t one = 1;
+
+	vq->kicked_idx = vq->avail_idx;
+	while (write(vq->kick, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+/* Does the device ask for a kick about what was published since the last? */
+bool vq_kick_wanted(struct vq *vq)
+{
+	uint16_t old = vq->kicked_idx;
+
+	full_barrier();
+	vq->kicked_idx = vq->avail_idx;
+	if (has(vq->dev, F_EVENT))
+		return vring_need_event(load_acquire(vq_avail_event(vq)),
+					vq->avail_idx, old);
+	return !(load_acquire(&vq->used->flags) & VRING_USED_F_NO_NOTIFY);
+}
+
+void vq_publish_kick(struct vq *vq)
+{
+	vq_publish(vq);
+	if (vq_kick_wanted(vq))
+		vq_kick(vq);
+}
+
+/* Return: used elements that wait for vq_pop(). */
+unsigned int vq_used(struct vq *vq)
+{
+	return (uint16_t)(load_acquire(&vq->used->idx) - vq->used_idx);
+}
+
+/* Return: the head slot of the next used chain, or -EAGAIN. */
+int vq_pop(struct vq *vq, uint32_t *len)
+{
+	struct vring_used_elem e;
+	unsigned int slots = 1;
+	uint16_t last;
+
+	if (!vq_used(vq))
+		return -EAGAIN;
+	e = vq->used->ring[vq->used_idx++ & (vq->num - 1)];
+	if (len)
+		*len = e.len;
+	if (e.id >= vq->num)
+		return -ERANGE;
+	for (last = e.id; vq->desc[last].flags & VRING_DESC_F_NEXT; slots++)
+		last = vq->desc[last].next;
+	vq->next[last] = vq->free_head;
+	vq->free_head = e.id;
+	vq->n_free += slots;
+	return e.id;
+}
+
+/*
+ * Wait for @n used elements by the call eventfd alone.
+ * Return: 0, -ETIMEDOUT, or -ENOMSG: they came, but no call for them.
+ */
+int vq_wait(struct vq *vq, unsigned int n, int ms)
+{
+	int64_t end = now_ms() + ms;
+	bool late = false;
+
+	if (has(vq->dev, F_EVENT))
+		*vq_used_event(vq) = vq->used_idx + n - 1;
+	else
+		vq->avail->flags = 0;
+	full_barrier();
+	while (vq_used(vq) < n) {
+		int64_t left = end - now_ms();
+
+		if (late)
+			return -ETIMEDOUT;
+		late = event_wait(vq->call, left > 0 ? left : 0);
+		if (late && vq_used(vq) >= n)
+			return -ENOMSG;
+		event_read(vq->call);
+	}
+	return 0;
+}
+
+/* The same with calls suppressed: looks at the ring every millisecond. */
+int vq_spin(struct vq *vq, unsigned int n, int ms)
+{
+	int64_t end = now_ms() + ms;
+
+	while (vq_used(vq) < n) {
+		if (now_ms() >= end)
+			return -ETIMEDOUT;
+		poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+/* Return: the counter of an eventfd, which becomes 0. */
+uint64_t event_read(int fd)
+{
+	uint64_t n = 0;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+int event_wait(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1 ? 0 : -ETIMEDOUT;
+}
+
+int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static int find_comm(const char *folder, const char *comm)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+	int tid = -ENOENT;
+
+	while (dir && tid < 0 && (e = readdir(dir))) {
+		char path[320], name[32] = "";
+		int fd;
+
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/comm", folder, e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (read(fd, name, sizeof(name) - 1) > 0) {
+			name[strcspn(name, "\n")] = 0;
+			if (!strcmp(name, comm))
+				tid = atoi(e->d_name);
+		}
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	return tid;
+}
+
+/* Return: thread id of the worker that @owner made (vhost_task or kthread). */
+int worker_tid(pid_t owner)
+{
+	char comm[32], folder[32];
+	int tid;
+
+	snprintf(comm, sizeof(comm), "vhost-%d", owner);
+	snprintf(folder, sizeof(folder), "/proc/%d/task", owner);
+	tid = find_comm(folder, comm);
+	return tid < 0 ? find_comm("/proc", comm) : tid;
+}
+
+/* Return: CPU time of a thread in ns, or -errno. */
+int64_t worker_ns(int tid)
+{
+	long long ns = -ENOENT;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	if (fscanf(f, "%lld", &ns) != 1)
+		ns = -EIO;
+	fclose(f);
+	return ns;
+}
+
+/* Return: a reader of kernel log lines from now on, or -errno. */
+int kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+/* Return: 1 and the @line if the kernel complained of itself, else 0. */
+int kmsg_bad(int fd, char *line, size_t size)
+{
+	static const char *const bad[] = {
+		"WARNING:", "BUG:", "Oops:", "KASAN:", "UBSAN:", "INFO: task",
+		"possible circular locking", "possible recursive locking",
+		"general protection fault", "refcount_t:", "soft lockup",
+	};
+	char text[1024];
+	ssize_t n;
+
+	for (;;) {
+		n = read(fd, text, sizeof(text) - 1);
+		if (n < 0 && errno == EPIPE)
+			continue;
+		if (n <= 0)
+			return 0;
+		text[n] = 0;
+		for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+			if (!strstr(text, bad[i]))
+				continue;
+			snprintf(line, size, "%s", text);
+			return 1;
+		}
+	}
+}

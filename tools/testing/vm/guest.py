@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests for the rig: a Debian kernel in QEMU on taps served by a vhost node.
+
+Runs inside L1 (vm run -g K), where VHX_GUEST_VMLINUX and VHX_GUEST_INITRD name
+kernel and initramfs.  Commands and their status travel over a virtio-serial
+port (see l2-initramfs), never over a console.
+"""
+import base64
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+TUNSETIFF = 0x400454ca
+IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x2, 0x1000, 0x100, 0x4000
+
+# A guest under two levels of emulation stalls now and then, with any vhost:
+# these lines in its console allow one retry of a start or a reset, counted and
+# reported.  A guest that dies before it has a driver is no fault of ours either.
+STALL = re.compile(r"rcu.*(stall|starved)|soft lockup|clocksource.*unstable|"
+                   r"Kernel panic", re.I)
+
+
+class GuestError(Exception):
+    """The guest, or QEMU, did not do what it was told."""
+
+
+class GuestTimeout(GuestError):
+    """A deadline passed."""
+
+
+@dataclasses.dataclass
+class Net:
+    """One virtio-net device on a tap (which exists, with IFF_MULTI_QUEUE if
+    queues > 1); vhostfd: the node is opened here and passed to QEMU."""
+    tap: str                        # none: no backend, for a snapshot
+    mac: str
+    addr: str = ""                  # "10.0.0.2/24", set by the guest at boot
+    queues: int = 1
+    vhost: bool = True
+    node: str = "/dev/vhost-net"
+    vhostfd: bool = False
+    device: str = ""                # options of -device, e.g. "mrg_rxbuf=off"
+
+
+class Channel:
+    """Lines and counted bytes over a socket, with deadlines."""
+
+    def __init__(self, path, deadline):
+        self.buf = b""
+        self.sock = connect(path, deadline)
+
+    def fill(self, deadline):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+            raise GuestTimeout("no answer from the guest")
+        data = self.sock.recv(65536)
+        if not data:
+            raise GuestError("QEMU closed the channel")
+        self.buf += data
+
+    def line(self, deadline):
+        while b"\n" not in self.buf:
+            self.fill(deadline)
+        line, self.buf = self.buf.split(b"\n", 1)
+        return line.decode(errors="replace")
+
+    def take(self, count, deadline):
+        while len(self.buf) < count:
+            self.fill(deadline)
+        data, self.buf = self.buf[:count], self.buf[count:]
+        return data
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+
+def connect(path, deadline):
+    """Connect to a unix socket that QEMU is about to make."""
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(path)
+            return sock
+        except OSError as err:
+            sock.close()
+            if time.monotonic() > deadline:
+                raise GuestTimeout(f"{path}: {err}") from err
+            time.sleep(0.05)
+
+
+def open_tap(net):
+    """One more queue of the tap, as a descriptor."""
+    flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
+    if net.queues > 1:
+        flags |= IFF_MULTI_QUEUE
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", net.tap.encode(), flags))
+    return fd
+
+
+class Guest:
+    """One guest.  accel: kvm or tcg; machine: microvm or q35.
+
+    microvm boots quicker, but without KVM's clock it has nothing to calibrate
+    the TSC by, and it has no I/O space for legacy devices: q35 for both.
+    """
+    retries = 0                     # of all guests: reported at the end
+
+    def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
+                 mem="256M", log=None, snapshot=None):
+        self.nets, self.accel, self.snapshot = nets, accel, snapshot
+        # nor does it always come up under KVM of 7.x on emulated SVM
+        is_quick = accel == "kvm" and os.uname().release.startswith("6.")
+        self.machine = machine or ("microvm" if is_quick else "q35")
+        self.name, self.cpus, self.mem, self.log = name, cpus, mem, log
+        self.proc = self.ctl = self.mon = None
+        self.boot_id = self.release = ""
+        self.count = 0
+        self.dir = tempfile.mkdtemp(prefix=f"vhx-{name}-")
+        self.console = os.path.join(self.dir, "console.txt")
+        # both under two levels of emulation; a TCG guest has no help at all
+        self.patience = 90 if accel == "kvm" else 300
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    @property
+    def pid(self):
+        return self.proc.pid
+
+    def say(self, text):
+        if self.log:
+            self.log(f"{self.name}: {text}")
+
+    # -- the command line --------------------------------------------------
+
+    def net_args(self, index, net, fds):
+        args = f"tap,id=n{index}"
+        if not net.tap:
+            args = f"hubport,id=n{index},hubid={index}"
+        elif net.vhostfd:
+            taps = [open_tap(net) for _ in range(net.queues)]
+            nodes = [os.open(net.node, os.O_RDWR) for _ in range(net.queues)]
+            fds += taps + nodes
+            many = "s" if net.queues > 1 else ""
+            args += (f",fd{many}=" + ":".join(map(str, taps)) +
+                     f",vhost=on,vhostfd{many}=" + ":".join(map(str, nodes)))
+        else:
+            args += f",ifname={net.tap},script=no,downscript=no"
+            args += f",vhost={'on' if net.vhost else 'off'}"
+            if net.queues > 1:
+                args += f",queues={net.queues}"
+        device = f"virtio-net-pci,netdev=n{index},mac={net.mac},romfile="
+        if net.queues > 1:
+            device += f",mq=on,vectors={2 * net.queues + 2}"
+        if net.device:
+            device += "," + net.device
+        return ["-netdev", args, "-device", device]
+
+    def args(self, fds):
+        machine = {"microvm": "microvm,pcie=on,rtc=on",
+                   "q35": "q35,hpet=off"}
+        # reboot by the way that the machine type has
+        append = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
+                  "tsc=reliable no_timer_check random.trust_cpu=on audit=0 "
+                  "nowatchdog ipv6.disable=1 reboot=" +
+                  ("t" if self.machine == "microvm" else "a"))
+        args = ["qemu-system-x86_64", "-name", self.name,
+                "-M", machine[self.machine], "-accel", self.accel,
+                "-cpu", "EPYC,check=off" if self.accel == "kvm" else "max",
+                "-smp", str(self.cpus), "-m", self.mem, "-nodefaults",
+                "-no-user-config", "-display", "none",
+                "-kernel", os.environ["VHX_GUEST_VMLINUX"],
+                "-initrd", os.environ["VHX_GUEST_INITRD"],
+                "-append", append, "-serial", f"file:{self.console}",
+                "-qmp", f"unix:{self.dir}/qmp,server=on,wait=off",
+                "-chardev", f"socket,id=ctl,path={self.dir}/ctl,"
+                            "server=on,wait=off",
+                "-device", "virtio-serial-pci",
+                "-device", "virtserialport,chardev=ctl,name=vhx.ctl"]
+        for index, net in enumerate(self.nets):
+            args += self.net_args(index, net, fds)
+        if self.snapshot:
+            args += ["-incoming", f"exec:cat {self.snapshot}"]
+        return args
+
+    # -- start, reset, stop ------------------------------------------------
+
+    def start(self):
+        """Start QEMU and wait for the guest's agent."""
+        began = time.monotonic()
+        self.once_more(self.start_once, self.kill, self.accel == "tcg")
+        self.say(f"up after {time.monotonic() - began:.0f} s: {self.release}")
+        return self
+
+    def once_more(self, step, before_retry, silent=False):
+        """A step that a stall of the emulation may spoil once; silent: also
+        without a word on the console, as TCG in TCG does in a start."""
+        try:
+            step()
+        except GuestTimeout as err:
+            if not silent and not self.stalled():
+                raise
+            Guest.retries += 1
+            self.say(f"stall of the emulated CPU, one retry ({err})")
+            before_retry()
+            step()
+
+    def start_once(self):
+        """QEMU, then the guest up to its first word and to its last."""
+        patience = 120 if self.snapshot else self.patience
+        deadline = time.monotonic() + patience
+        self.launch(deadline)
+        if self.snapshot:
+            # its "ready" was said before the snapshot
+            while self.qmp("query-status")["status"] != "running":
+                if time.monotonic() > deadline:
+                    raise GuestTimeout("the snapshot does not run")
+                time.sleep(0.2)
+            self.go()
+        self.wait_up(deadline)
+
+    def launch(self, deadline):
+        fds = []
+        for name in ("qmp", "ctl", "console.txt"):
+            if os.path.exists(os.path.join(self.dir, name)):
+                os.unlink(os.path.join(self.dir, name))
+        with open(os.path.join(self.dir, "qemu.txt"), "wb") as log:
+            self.proc = subprocess.Popen(self.args(fds), pass_fds=fds,
+                                         stdin=subprocess.DEVNULL,
+                                         stdout=log, stderr=log)
+        for fd in fds:
+            os.close(fd)
+        self.mon = Channel(os.path.join(self.dir, "qmp"), self.alive(deadline))
+        self.mon.line(deadline)
+        self.qmp("qmp_capabilities")
+        self.ctl = Channel(os.path.join(self.dir, "ctl"), deadline)
+
+    def save(self, path):
+        """Boot to "ready" and write the machine's state, for snapshot=."""
+        deadline = time.monotonic() + self.patience
+        self.launch(deadline)
+        while not self.ctl.line(deadline).endswith("ready"):
+            pass
+        # not stopped before: a stopped machine would wake up stopped
+        self.qmp("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        self.qmp("migrate", uri=f"exec:cat >{path}")
+        while (status := self.qmp("query-migrate")["status"]) != "completed":
+            if status == "failed" or time.monotonic() > deadline:
+                raise GuestError(f"snapshot: {status}")
+            time.sleep(0.1)
+        self.stop()
+
+    def go(self):
+        addrs = ",".join(net.addr for net in self.nets)
+        self.ctl.send(f"go {addrs}\n".encode())
+
+    def alive(self, deadline):
+        """The deadline, unless QEMU has refused its command line."""
+        for _ in range(100):
+            if os.path.exists(os.path.join(self.dir, "qmp")):
+                break
+            if self.proc.poll() is not None:
+                raise GuestError("QEMU ended: " + self.read("qemu.txt"))
+            time.sleep(0.05)
+        return deadline
+
+    def wait_up(self, deadline):
+        """Until the agent of a boot that was not seen before says so."""
+        while True:
+            words = self.ctl.line(deadline).split()
+            # bytes of an answer that a reset cut may stand before them
+            if words and words[-1].endswith("ready"):
+                self.go()
+            if "up" in words and len(words) >= words.index("up") + 3:
+                boot_id, release = words[words.index("up") + 1:][:2]
+                if boot_id != self.boot_id:
+                    self.boot_id, self.release = boot_id, release
+                    return
+
+    def reset(self):
+        """Reset the machine as its button does; returns when it is up."""
+        def step():
+            self.qmp("system_reset")
+            self.wait_up(time.monotonic() + self.patience)
+        self.once_more(step, lambda: None)
+
+    def stop(self):
+        """End QEMU in order, so that it takes its backends down."""
+        if self.proc is None:
+            return
+        try:
+            self.qmp("quit")
+            self.proc.wait(30)
+        except (OSError, GuestError, subprocess.TimeoutExpired):
+            pass
+        self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.makedirs(self.dir, exist_ok=True)
+
+    def kill(self):
+        """SIGKILL, as a host does to an owner under memory pressure."""
+        if self.proc is None:
+            return
+        self.proc.kill()
+        self.proc.wait()
+        for chan in (self.ctl, self.mon):
+            if chan:
+                chan.sock.close()
+        self.proc = self.ctl = self.mon = None
+
+    # -- commands ----------------------------------------------------------
+
+    def run(self, cmd, timeout=30):
+        """Run a shell command in the guest: (status, output)."""
+        self.count += 1
+        ident = f"{self.count}"
+        deadline = time.monotonic() + timeout
+        blob = base64.b64encode(cmd.encode()).decode()
+        self.ctl.send(f"{ident} {max(1, int(timeout))} {blob}\n".encode())
+        # the guest's own limit strikes first where it still runs
+        deadline += 10
+        while True:
+            words = self.ctl.line(deadline).split()
+            if words[:1] == ["up"]:
+                raise GuestError(f"the guest rebooted in: {cmd}")
+            if len(words) == 4 and words[:2] == ["done", ident]:
+                out = self.ctl.take(int(words[3]), deadline)
+                return int(words[2]), out.decode(errors="replace")
+
+    def check(self, cmd, timeout=30):
+        """Run a command that must succeed: its output."""
+        status, out = self.run(cmd, timeout)
+        if status != 0:
+            raise GuestError(f"{self.name}: '{cmd}' gave {status}: {out.strip()}")
+        return out
+
+    def qmp(self, command, **arguments):
+        """One QMP command: what it returns."""
+        deadline = time.monotonic() + 60
+        request = {"execute": command}
+        if arguments:
+            request["arguments"] = arguments
+        self.mon.send(json.dumps(request).encode() + b"\n")
+        while True:
+            answer = json.loads(self.mon.line(deadline))
+            if "error" in answer:
+                raise GuestError(f"{command}: {answer['error']}")
+            if "return" in answer:
+                return answer["return"]
+
+    # -- what went wrong ---------------------------------------------------
+
+    def read(self, name):
+        with open(os.path.join(self.dir, name), errors="replace") as file:
+            return file.read()
+
+    def stalled(self):
+        return bool(STALL.search(self.read("console.txt")))
+
+    def tail(self):
+        """The end of the console, for a report."""
+        return self.read("console.txt").strip().splitlines()[-15:]

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host side of a guest test in L1: modules, bridge, taps, traffic."""
+import hashlib
+import http.server
+import json
+import os
+import random
+import socketserver
+import stat
+import subprocess
+import threading
+import time
+import urllib.request
+
+ADDR = "10.77.0.1"
+BRIDGE = "vhxbr0"
+IN_TREE = "vhost_net"
+
+
+class HostError(Exception):
+    """A command of the host failed."""
+
+
+def sh(*argv, timeout=60):
+    """Run a command that must succeed: its output."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, timeout=timeout,
+                          check=False)
+    if done.returncode != 0:
+        raise HostError(f"{' '.join(argv)}: {done.returncode}: "
+                        f"{done.stdout.strip()[-300:]}")
+    return done.stdout
+
+
+def load(module, node):
+    """Make a module serve the node: ours from VHX_KO, or in-tree."""
+    for name in ("tun", "tap", "macvtap"):
+        sh("modprobe", name)
+    if module == IN_TREE:
+        sh("modprobe", module)
+    else:
+        name = os.path.basename(node)
+        ko = os.environ["VHX_KO"]
+        for dep in sh("modinfo", "-F", "depends", ko).strip().split(","):
+            if dep:
+                sh("modprobe", dep)
+        sh("insmod", ko, *([] if name == "vhost-net" else [f"node={name}"]))
+    deadline = time.monotonic() + 5
+    while not is_node(node):
+        if time.monotonic() > deadline:
+            raise HostError(f"{module} made no {node}")
+        time.sleep(0.05)
+
+
+def is_node(path):
+    return os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode)
+
+
+def unload(module):
+    sh("rmmod", module)
+
+
+def modprobe_kvm():
+    sh("modprobe", "kvm_amd")
+
+
+# -- links -----------------------------------------------------------------
+
+def make_bridge():
+    with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
+        file.write("1")
+    sh("modprobe", "bridge")
+    sh("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0",
+       "stp_state", "0")
+    sh("ip", "addr", "add", f"{ADDR}/24", "dev", BRIDGE)
+    sh("ip", "link", "set", BRIDGE, "up")
+
+
+def drop_bridge():
+    sh("ip", "link", "del", BRIDGE)
+
+
+def make_tap(name, queues=1):
+    many = ["multi_queue"] if queues > 1 else []
+    sh("ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr", *many)
+    sh("ip", "link", "set", name, "master", BRIDGE, "up")
+
+
+def drop_tap(name):
+    sh("ip", "link", "del", name)
+
+
+# -- who serves a guest ----------------------------------------------------
+
+def workers(pid):
+    """CPU nanoseconds of the worker threads of an owner, by thread id.
+
+    A kthread has the owner's id in its name; a vhost_task is one of the
+    owner's own threads under that name."""
+    found = {}
+    tasks = [f"/proc/{p}" for p in os.listdir("/proc") if p.isdigit()]
+    tasks += [f"/proc/{pid}/task/{t}" for t in os.listdir(f"/proc/{pid}/task")]
+    for task in tasks:
+        try:
+            with open(f"{task}/comm") as file:
+                if file.read().strip() != f"vhost-{pid}":
+                    continue
+            with open(f"{task}/schedstat") as file:
+                found[os.path.basename(task)] = int(file.read().split()[0])
+        except OSError:
+            pass
+    return found
+
+
+def node_fds(pid, node):
+    """Descriptors of a process that are open on the node."""
+    rdev = os.stat(node).st_rdev
+    count = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            info = os.stat(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue
+        count += stat.S_ISCHR(info.st_mode) and info.st_rdev == rdev
+    return count
+
+
+# -- traffic ---------------------------------------------------------------
+
+# A guest under TCG in TCG answers after a second; main() of the caller says so
+SLOW = 1
+
+
+def ping(addr, count=5, size=56):
+    """Ping that must get every answer: mean round trip in ms."""
+    out = sh("ping", "-q", "-c", str(count), "-i", str(0.2 * SLOW),
+             "-W", str(3 * SLOW), "-s", str(size), addr)
+    if f" {count} received" not in out:
+        raise HostError(f"ping {addr}: {out.strip().splitlines()[-2]}")
+    return float(out.split("mdev = ")[1].split("/")[1])
+
+
+def wait_ping(addr, secs=30):
+    """Until the first answer of a guest that comes back."""
+    deadline = time.monotonic() + secs
+    while subprocess.run(["ping", "-q", "-c", "1", "-W", "1", addr],
+                         stdout=subprocess.DEVNULL, check=False).returncode:
+        if time.monotonic() > deadline:
+            raise HostError(f"{addr} does not answer")
+
+
+def iperf(addr, secs, *options):
+    """iperf3 to a guest's server: the summary of its JSON."""
+    argv = ["iperf3", "-c", addr, "-t", str(secs), "-J", "--connect-timeout",
+            str(10000 * SLOW), *options]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True,
+                          timeout=secs + 30 + 30 * SLOW, check=False)
+    return iperf_end(done.stdout)
+
+
+def iperf_end(text):
+    result = json.loads(text)
+    if "error" in result:
+        raise HostError(f"iperf3: {result['error']}")
+    return result["end"]
+
+
+def mbits(end):
+    """Mbit/s that arrived."""
+    return end["sum_received"]["bits_per_second"] / 1e6
+
+
+class Flood:
+    """Packets towards a guest, and their answers, while it lasts."""
+
+    def __init__(self, addr, size=1000):
+        self.argv = ["ping", "-q", "-f", "-s", str(size), addr]
+        self.proc = None
+
+    def __enter__(self):
+        self.proc = subprocess.Popen(self.argv, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *exc):
+        self.proc.terminate()
+        self.proc.wait()
+
+
+class FileServer:
+    """One blob over HTTP on the bridge's address."""
+
+    def __init__(self, length, seed=1):
+        blob = random.Random(seed).randbytes(length)
+        self.sha256 = hashlib.sha256(blob).hexdigest()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(blob)))
+                self.end_headers()
+                self.wfile.write(blob)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = socketserver.ThreadingTCPServer((ADDR, 0), Handler)
+        self.url = f"http://{ADDR}:{self.server.server_address[1]}/blob"
+        threading.Thread(target=self.server.serve_forever,
+                         daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def fetch_sha256(url, timeout=60):
+    with urllib.request.urlopen(url, timeout=timeout) as answer:
+        return hashlib.sha256(answer.read()).hexdigest()

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Installs, uses and uninstalls vhx in L1 through real DKMS; prints KTAP.
+
+What a user sees of README's three lines: the node is autoloaded by whoever
+opens it, QEMU needs no option, an unsupported kernel is skipped and served by
+in-tree, and after `make uninstall` in-tree serves as if nothing had been.
+Arguments: names of steps, to run only those.
+"""
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import host
+from guest import Guest, Net
+
+NODE = "/dev/vhost-net"
+CONF = "/etc/modprobe.d/vhx.conf"
+KREL = os.uname().release
+STEPS = []
+
+
+def step(func):
+    STEPS.append(func)
+    return func
+
+
+def sh(cmd, timeout=1500):
+    """DKMS's compiler runs under emulation: minutes, where others take seconds."""
+    return host.sh("sh", "-c", cmd, timeout=timeout)
+
+
+def loaded():
+    return {name for name in ("vhx_net", "vhost_net")
+            if os.path.isdir(f"/sys/module/{name}")}
+
+
+def expect(want, got):
+    if want != got:
+        raise host.HostError(f"expected {want}, got {got}")
+
+
+def make_static_nodes():
+    """What a booting Debian does with modules.devname."""
+    for line in sh("kmod static-nodes --format=tmpfiles").splitlines():
+        words = line.split()
+        if len(words) > 6 and words[1] == NODE:
+            if not host.is_node(NODE):
+                major, minor = map(int, words[6].split(":"))
+                os.mknod(NODE, 0o20600, os.makedev(major, minor))
+            return
+    raise host.HostError("modules.devname does not have the node")
+
+
+def open_node():
+    os.close(os.open(NODE, os.O_RDWR))
+
+
+def unload():
+    for name in loaded():
+        host.unload(name)
+
+
+@step
+def dkms_install_ok():
+    sh("make install")
+    if "installed" not in sh("dkms status vhx"):
+        raise host.HostError(sh("dkms status vhx"))
+
+
+@step
+def open_loads_vhx_ok():
+    make_static_nodes()
+    open_node()
+    expect({"vhx_net"}, loaded())
+    path = sh("modinfo -n vhx_net").strip()
+    if "/updates/" not in path:
+        raise host.HostError(f"vhx_net is {path}")
+
+
+@step
+def qemu_without_vhostfd_ok():
+    host.modprobe_kvm()
+    host.make_bridge()
+    host.make_tap("tap0")
+    net = Net("tap0", "52:54:00:00:00:02", "10.77.0.2/24")
+    with Guest([net]) as guest:
+        host.ping("10.77.0.2")
+        expect(1, host.node_fds(guest.pid, NODE))
+        if not host.workers(guest.pid):
+            raise host.HostError("no worker")
+    expect({"vhx_net"}, loaded())
+    host.drop_tap("tap0")
+    host.drop_bridge()
+
+
+@step
+def second_module_on_node_ebusy():
+    unload()
+    sh("modprobe vhost_net")
+    ko = sh("modinfo -n vhx_net").strip()
+    done = subprocess.run(["insmod", ko], capture_output=True, text=True,
+                          check=False)
+    if os.strerror(errno.EBUSY) not in done.stderr:
+        raise host.HostError(f"insmod: {done.stderr}")
+    lines = [line for line in sh("dmesg").splitlines()
+             if "vhx_net: " in line and "rmmod vhost_net" in line]
+    expect(1, len(lines))
+    unload()
+
+
+@step
+def other_node_beside_in_tree_ok():
+    sh("modprobe vhost_net")
+    sh("modprobe vhx_net node=vhost-net-vhx")
+    expect({"vhx_net", "vhost_net"}, loaded())
+    expect(True, host.is_node("/dev/vhost-net-vhx"))
+    unload()
+    # ours first, on another node: the node's own open still finds in-tree
+    sh("modprobe vhx_net node=vhost-net-vhx")
+    open_node()
+    expect({"vhx_net", "vhost_net"}, loaded())
+    unload()
+
+
+@step
+def unsupported_kernel_skip():
+    build = f"/lib/modules/{KREL}/build"
+    for krel, status in (("5.10.0-99-amd64", 77), ("7.4.1-amd64", 77)):
+        done = subprocess.run(
+            ["dkms", "build", "-m", "vhx", "-v", version(), "-k", krel,
+             "--kernelsourcedir", build], capture_output=True, check=False)
+        expect(status, done.returncode)
+
+
+@step
+def kernel_without_vhx_loads_in_tree_ok():
+    path = sh("modinfo -n vhx_net").strip()
+    shutil.move(path, "/tmp/vhx_net.away")
+    sh("depmod")
+    open_node()
+    expect({"vhost_net"}, loaded())
+    unload()
+    shutil.move("/tmp/vhx_net.away", path)
+    sh("depmod")
+    open_node()
+    expect({"vhx_net"}, loaded())
+
+
+@step
+def uninstall_ok():
+    sh("make uninstall")
+    expect(set(), loaded())
+    expect(False, os.path.exists(CONF))
+    expect("", sh("dkms status vhx").strip())
+    expect("", sh("find /lib/modules /usr/src -name '*vhx*'").strip())
+
+
+@step
+def open_loads_in_tree_ok():
+    make_static_nodes()
+    open_node()
+    expect({"vhost_net"}, loaded())
+    unload()
+
+
+@step
+def install_without_dkms_ok():
+    # no second compilation under emulation: what the rig built
+    sh(f"make install DKMS= MODULE={os.environ['VHX_KO']}")
+    make_static_nodes()
+    open_node()
+    expect({"vhx_net"}, loaded())
+    expect(f"/lib/modules/{KREL}/updates/vhx_net.ko",
+           sh("modinfo -n vhx_net").strip())
+    sh("make uninstall DKMS=")
+    expect("", sh("find /lib/modules -name '*vhx*'").strip())
+
+
+def version():
+    return sh("sed -n 's/^PACKAGE_VERSION=\"\\(.*\\)\"/\\1/p' dkms.conf").strip()
+
+
+def main():
+    only = sys.argv[1:]
+    steps = [s for s in STEPS if not only or s.__name__ in only]
+    print("TAP version 13")
+    print(f"1..{len(steps)}", flush=True)
+    failed = 0
+    for number, func in enumerate(steps, 1):
+        verdict = "ok"
+        try:
+            func()
+        except Exception as err:    # a step's failure is its verdict
+            verdict = "not ok"
+            failed += 1
+            for line in f"{type(err).__name__}: {err}".splitlines():
+                print(f"# {line}")
+        print(f"{verdict} {number} install.dkms.{func.__name__}", flush=True)
+    return failed > 0
+
+
+sys.exit(main())
