@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Runs in L1: the kselftests against in-tree vhost_net and against vhx_net in
-# one boot; their KTAP goes to $VHX_OUT/<module>.tap. Arguments: programs, which
-# lie in $VHX_CACHE/selftests.
+# one boot; their KTAP goes to $VHX_OUT/<module>.tap. Arguments: the folder of
+# the programs, and programs (all of them).
 set -eu
 
-bin=$VHX_CACHE/selftests
+bin=$1
+shift
 modprobe -a tun tap macvtap vhost_net
 insmod "$VHX_KO" node=vhost-net-vhx
 
