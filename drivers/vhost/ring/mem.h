@@ -4,8 +4,8 @@
  * mem_impl.h that the include path chooses: the kernel's, the library's or
  * the tests'. A missing body is a compile warning.
  *
- * All return 0, -EFAULT (not accessible) or -EAGAIN (a translation was asked
- * for), and copy in bulk: a value that the driver can change is read once.
+ * All return 0, -EFAULT (not accessible), -EPERM (not for this access) or
+ * -EAGAIN (a translation was asked for), and copy in bulk: a value that the driver can change is read once.
  * Offsets and lengths stay within the area as the engine's num defines it.
  */
 #ifndef VHX_MEM_H
@@ -51,6 +51,19 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
  */
 static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 				    u32 len);
+
+/**
+ * vhx_mem_want_iova - say what will be accessed soon, a hint
+ * @mem: the ring's memory
+ * @iova: address as the driver gave it
+ * @len: bytes
+ * @is_write: it will be written
+ *
+ * Called when a translation was asked for: others that the burst needs can be
+ * asked for at once.
+ */
+static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
+				     bool is_write);
 
 /**
  * vhx_mem_load16_acquire - read one field; later accesses stay after it

@@ -122,8 +122,8 @@ struct vhx_used {
  * struct vhx_ring_ops - one ring format
  *
  * Each is called once a burst. All return a negative errno when the ring
- * cannot go on: -EFAULT (ring memory not accessible), -EAGAIN (a translation
- * was asked for, come back), -EINVAL or -ENOBUFS (the driver broke the
+ * cannot go on: -EFAULT or -EPERM (memory not accessible), -EAGAIN (a
+ * translation was asked for, come back), -EINVAL or -ENOBUFS (the driver broke the
  * format; vhx_ring.cause says how). After an error nothing was consumed or
  * published by that call, and the call may be repeated.
  */
@@ -178,11 +178,12 @@ struct vhx_ring_ops {
  * @flags: used->flags as last written
  * @is_le: ring fields are little-endian, else in the host's byte order
  * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
+ * @is_in_order: VIRTIO_F_IN_ORDER was negotiated
  * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated
  * @is_signalled_valid: @signalled_pos means something
  *
  * The fields up to @num and the booleans from @is_le to @calls_on_empty are
- * the caller's, set before start(); the latter two may change between two
+ * the caller's, set before start(); all but @is_le may change between two
  * calls, if @is_signalled_valid is cleared with them. The others are the
  * engine's.
  */
@@ -198,6 +199,7 @@ struct vhx_ring {
 	u16 flags;
 	bool is_le;
 	bool has_event_idx;
+	bool is_in_order;
 	bool calls_on_empty;
 	bool is_signalled_valid;
 };

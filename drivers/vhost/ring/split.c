@@ -116,6 +116,19 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 	return i ? (int)i : vhx_ring_fail(ring, -EINVAL, "head out of range");
 }
 
+/* Asks for what the heads from @i on point at, tables or buffers. */
+static void want_rest(struct vhx_ring *ring, struct vhx_burst *burst,
+		      unsigned int i, unsigned int nr)
+{
+	struct vhx_slot slot;
+
+	for (; i < nr; i++) {
+		vhx_chain_decode(ring, &burst->desc[i], &slot);
+		vhx_mem_want_iova(ring->mem, slot.addr, slot.len,
+				  slot.flags & VRING_DESC_F_WRITE);
+	}
+}
+
 static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 		       unsigned int max)
 {
@@ -151,6 +164,8 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 		burst->chain[i].id = burst->head[i];
 		burst->chain[i].pos = ring->avail_pos++;
 	}
+	if (err == -EAGAIN)
+		want_rest(ring, burst, i + 1, nr);
 	return i ? i : err;
 }
 
@@ -176,6 +191,23 @@ static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
 		(int)nr;
 }
 
+/*
+ * In order, the entry of the last of a batch stands for all (§2.7.9), in the
+ * place of the first. The driver takes the others as used up whole, which is
+ * right for buffers that it does not read afterwards.
+ */
+static bool is_one_enough(const struct vhx_ring *ring,
+			  const struct vhx_used *used, unsigned int nr)
+{
+	unsigned int i;
+
+	if (!ring->is_in_order)
+		return false;
+	for (i = 0; i < nr && !used[i].len; i++)
+		;
+	return i == nr;
+}
+
 static int split_complete(struct vhx_ring *ring, const struct vhx_used *used,
 			  unsigned int nr)
 {
@@ -183,6 +215,12 @@ static int split_complete(struct vhx_ring *ring, const struct vhx_used *used,
 	unsigned int done = 0;
 	int ret;
 
+	if (is_one_enough(ring, used, nr)) {
+		ret = write_used(ring, &used[nr - 1], 1, pos);
+		if (ret < 0)
+			return ret;
+		done = nr;
+	}
 	while (done < nr) {
 		ret = write_used(ring, used + done, nr - done, pos + done);
 		if (ret < 0)

@@ -63,6 +63,10 @@ struct driver_ops {
  * @num: entries of the ring
  * @is_le: as vhx_ring
  * @has_event_idx: as vhx_ring
+ * @is_in_order: as vhx_ring
+ * @order: heads in the order of their publishing, a ring of @num
+ * @batch: last of the completed batch that poll() hands out, in order
+ * @in_batch: poll() is within a batch
  * @free: stack of free slots
  * @nr_free: slots in @free
  * @next: copy of the links of the chains in flight
@@ -78,6 +82,10 @@ struct driver {
 	u16 num;
 	bool is_le;
 	bool has_event_idx;
+	bool is_in_order;
+	u16 *order;
+	struct vhx_used batch;
+	bool in_batch;
 	u16 *free;
 	u32 nr_free;
 	u16 *next;

@@ -75,6 +75,7 @@ void split_push_head(struct driver *drv, u16 head)
 	__virtio16 raw = __cpu_to_virtio16(drv->is_le, head);
 	u32 i = drv->added_pos++ % drv->num;
 
+	drv->order[i] = head;
 	memcpy(avail_at(drv, 4 + 2 * i), &raw, 2);
 }
 
@@ -126,6 +127,7 @@ static void split_reset(struct driver *drv, u32 base)
 	memset(drv->nr_used_slots, 0, drv->num * sizeof(u16));
 	for (i = 0; i < VHX_AREAS; i++)
 		memset(drv->mem->area[i], 0, drv->mem->len[i]);
+	drv->in_batch = false;
 	drv->kicked_pos = (u16)base;
 	drv->used_pos = (u16)base;
 	split_set_avail_idx(drv, (u16)base);
@@ -199,18 +201,40 @@ static bool split_wants_kick(struct driver *drv)
 	return (u16)(event - old) < (u16)(drv->avail_pos - old);
 }
 
-static bool split_poll(struct driver *drv, struct vhx_used *used)
+static void read_used(struct driver *drv, struct vhx_used *used)
 {
 	struct vring_used_elem elem;
+
+	memcpy(&elem, mem_at(drv->mem, VHX_DEVICE,
+			     4 + 8u * (drv->used_pos % drv->num), 8), 8);
+	used->id = __virtio32_to_cpu(drv->is_le, elem.id);
+	used->len = __virtio32_to_cpu(drv->is_le, elem.len);
+}
+
+/*
+ * In order one entry may stand for a batch, whose last buffer it names
+ * (virtio 1.3 §2.7.9); of those before it no length is known.
+ */
+static void read_batch(struct driver *drv, struct vhx_used *used)
+{
+	if (!drv->in_batch)
+		read_used(drv, &drv->batch);
+	used->id = drv->order[drv->used_pos % drv->num];
+	drv->in_batch = used->id != drv->batch.id;
+	used->len = drv->in_batch ? 0 : drv->batch.len;
+}
+
+static bool split_poll(struct driver *drv, struct vhx_used *used)
+{
 	u16 at, i;
 
 	if (split_used_idx(drv) == drv->used_pos)
 		return false;
-	memcpy(&elem, mem_at(drv->mem, VHX_DEVICE,
-			     4 + 8u * (drv->used_pos % drv->num), 8), 8);
+	if (drv->is_in_order)
+		read_batch(drv, used);
+	else
+		read_used(drv, used);
 	drv->used_pos++;
-	used->id = __virtio32_to_cpu(drv->is_le, elem.id);
-	used->len = __virtio32_to_cpu(drv->is_le, elem.len);
 	if (used->id >= drv->num || !drv->nr_used_slots[used->id]) {
 		fprintf(stderr, "# used id %u is not in flight\n", used->id);
 		abort();

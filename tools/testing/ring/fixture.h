@@ -38,6 +38,19 @@ FIXTURE_VARIANT_ADD(area, name##_n##size) {				\
 	},								\
 }
 
+/* VIRTIO_F_IN_ORDER, which is of version 1 alone. */
+#define RIG_IN_ORDER(area, size)					\
+FIXTURE_VARIANT_ADD(area, v1_in_order_n##size) {			\
+	.rig = {							\
+		.ops = &vhx_split_ops,					\
+		.driver = &driver_split_ops,				\
+		.num = (size),						\
+		.is_le = true,						\
+		.has_event_idx = true,					\
+		.is_in_order = true,					\
+	},								\
+}
+
 #define RIG_SPLIT_VARIANT(area, name, le, foreign, event, size)		\
 	RIG_VARIANT(area, name, vhx_split_ops, driver_split_ops,	\
 		    le, foreign, event, size)
@@ -75,6 +88,8 @@ FIXTURE_VARIANT_ADD(area, name##_n##size) {				\
 	RIG_SPLIT_EVENT(area, 32768)
 
 #define RIG_ALL_SIZES(area)						\
+	RIG_IN_ORDER(area, 4);						\
+	RIG_IN_ORDER(area, 256);					\
 	RIG_ALL_SIZES_FLAGS(area);					\
 	RIG_ALL_SIZES_EVENT(area)
 

@@ -31,6 +31,7 @@ struct fuzz {
 	struct vhx_mem mem;
 	struct vhx_ring ring;
 	struct driver drv;
+	u16 order[1 << (FUZZ_NUM_LOG2 - 1)];
 	struct vhx_burst burst;
 	struct vhx_burst again;
 	struct vhx_used held[256];
@@ -252,6 +253,7 @@ static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 
 	fuzz->drv.mem = &fuzz->mem;
 	fuzz->drv.num = num;
+	fuzz->drv.order = fuzz->order;
 	fuzz->drv.is_le = header->flags & FUZZ_IS_LE;
 	fuzz->drv.has_event_idx = has_event_idx;
 	fuzz->ring.ops = &vhx_split_ops;

@@ -44,6 +44,7 @@ struct mem_access {
  * @nr_access: accesses so far; a gather counts as one
  * @fail_at: the access that fails, counted as @nr_access
  * @fail_err: how it fails: -EFAULT or -EAGAIN
+ * @nr_wanted: hints of vhx_mem_want_iova() so far
  * @on_access: called after each access that succeeded
  * @arg: for @on_access
  */
@@ -54,6 +55,7 @@ struct vhx_mem {
 	u32 nr_access;
 	u32 fail_at;
 	int fail_err;
+	u32 nr_wanted;
 	void (*on_access)(struct vhx_mem *mem, const struct mem_access *access);
 	void *arg;
 };
@@ -157,6 +159,13 @@ static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 	memcpy(dst, mem->area[MEM_GUEST] + off, len);
 	mem_leave(mem, MEM_READ, MEM_GUEST, (u32)off, len);
 	return 0;
+}
+
+static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
+				     bool is_write)
+{
+	(void)iova, (void)len, (void)is_write;
+	mem->nr_wanted++;
 }
 
 static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,

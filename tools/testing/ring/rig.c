@@ -38,6 +38,7 @@ struct rig *rig_create(const struct rig_variant *variant)
 	rig->drv.free = alloc(num, sizeof(u16));
 	rig->drv.next = alloc(num, sizeof(u16));
 	rig->drv.nr_used_slots = alloc(num, sizeof(u16));
+	rig->drv.order = alloc(num, sizeof(u16));
 	rig->table_of = alloc(num, sizeof(u16));
 	rig->free_table = alloc(num, sizeof(u16));
 	rig->offered = alloc(RIG_QUEUE_MASK + 1, sizeof(*rig->offered));
@@ -56,6 +57,7 @@ void rig_destroy(struct rig *rig)
 	free(rig->drv.free);
 	free(rig->drv.next);
 	free(rig->drv.nr_used_slots);
+	free(rig->drv.order);
 	free(rig->table_of);
 	free(rig->free_table);
 	free(rig->offered);
@@ -76,6 +78,7 @@ int rig_reattach(struct rig *rig, u32 base)
 	rig->ring.num = variant->num;
 	rig->ring.is_le = variant->is_le;
 	rig->ring.has_event_idx = variant->has_event_idx;
+	rig->ring.is_in_order = variant->is_in_order;
 	rig->ring.calls_on_empty = false;
 	rig->ring.is_signalled_valid = true;
 	rig->ring.flags = VRING_USED_F_NO_NOTIFY;
@@ -95,6 +98,7 @@ int rig_restart(struct rig *rig, u32 base)
 	rig->drv.num = variant->num;
 	rig->drv.is_le = variant->is_le;
 	rig->drv.has_event_idx = variant->has_event_idx;
+	rig->drv.is_in_order = variant->is_in_order;
 	rig->drv.ops->reset(&rig->drv, base);
 	rig->nr_free_tables = variant->num;
 	for (i = 0; i < variant->num; i++)

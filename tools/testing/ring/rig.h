@@ -27,6 +27,7 @@ struct rig_variant {
 	bool is_le;
 	bool is_foreign;	/* legacy guest of the other endianness */
 	bool has_event_idx;
+	bool is_in_order;
 };
 
 /**

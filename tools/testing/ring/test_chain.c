@@ -416,4 +416,26 @@ TEST_F(chain_long, direct_of_all_slots_ok)
 	ASSERT_EQ(1, round_trip(rig, shape));
 }
 
+/* A table that is not known asks for those of the rest of the burst as well. */
+TEST_F(chain_raw, missing_table_wants_the_others_ok)
+{
+	struct rig *rig = self->rig;
+	u64 table = raw_table(rig, 1);
+	unsigned int i;
+
+	raw_fill(rig, table, 1, 77, 0);
+	for (i = 0; i < 3; i++) {
+		raw_indirect(rig, i, table, 1);
+		raw_offer(rig, i);
+	}
+	/* after the index, the heads and the descriptors */
+	rig->mem.fail_at = rig->mem.nr_access + 3;
+	rig->mem.fail_err = -EAGAIN;
+	EXPECT_EQ(-EAGAIN, raw_fetch(rig, 3));
+	EXPECT_EQ(2, rig->mem.nr_wanted);
+	rig->mem.fail_at = MEM_FAILS_NEVER;
+	EXPECT_EQ(3, raw_fetch(rig, 3));
+	EXPECT_EQ(2, rig->mem.nr_wanted);
+}
+
 TEST_HARNESS_MAIN

@@ -125,6 +125,8 @@ TEST_F(flow, completion_out_of_order_ok)
 	unsigned int i, lap, nr = rig_min(rig->variant.num, VHX_BURST_MAX);
 	struct vhx_used used[VHX_BURST_MAX];
 
+	if (rig->variant.is_in_order)
+		SKIP(return, "IN_ORDER was negotiated");
 	for (lap = 0; lap < 4; lap++) {
 		ASSERT_EQ(nr, rig_offer(rig, nr));
 		ASSERT_EQ(nr, rig_fetch(rig, nr));

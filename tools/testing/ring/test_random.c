@@ -99,6 +99,17 @@ static bool fetch(struct model *m)
 	return true;
 }
 
+static bool complete_oldest(struct model *m, u32 nr)
+{
+	int err = rig_complete(m->rig, m->held, nr);
+
+	if (!err) {
+		m->nr_held -= nr;
+		memmove(m->held, m->held + nr, m->nr_held * sizeof(m->held[0]));
+	}
+	return !err || err == -EFAULT;
+}
+
 static bool complete(struct model *m)
 {
 	u32 i, k, nr = m->nr_held ? 1 + pick(m, m->nr_held) : 0;
@@ -107,6 +118,8 @@ static bool complete(struct model *m)
 
 	if (!nr)
 		return true;
+	if (m->rig->variant.is_in_order)
+		return complete_oldest(m, nr);
 	/* A random choice goes to the end, and from there out. */
 	for (i = 0; i < nr; i++) {
 		k = pick(m, m->nr_held - i);

@@ -7,6 +7,10 @@
 RIG_FIXTURE(split)
 RIG_ALL_SIZES(split);
 
+RIG_FIXTURE(split_in_order)
+RIG_IN_ORDER(split_in_order, 4);
+RIG_IN_ORDER(split_in_order, 256);
+
 RIG_FIXTURE(split_flags)
 RIG_ALL_SIZES_FLAGS(split_flags);
 
@@ -248,6 +252,28 @@ TEST_F(split, used_entry_layout_ok)
 	ASSERT_EQ(1, rig_fetch(rig, 1));
 	ASSERT_EQ(0, rig_complete(rig, &used, 1));
 	EXPECT_EQ(0, memcmp(rig->mem.area[VHX_DEVICE], is_be ? be : le, 12));
+}
+
+
+/* In order, one entry stands for a batch that has nothing to read (§2.7.9). */
+TEST_F(split_in_order, batch_is_one_entry_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int i, nr = rig_min(rig->variant.num, VHX_BURST_MAX);
+	struct vhx_used used[VHX_BURST_MAX];
+	u8 *ring = rig->mem.area[VHX_DEVICE] + 4;
+
+	ASSERT_EQ(nr, rig_offer(rig, nr));
+	ASSERT_EQ(nr, rig_fetch(rig, nr));
+	for (i = 0; i < nr; i++)
+		used[i] = (struct vhx_used){ .id = rig->burst.chain[i].id };
+	memset(ring, 0x77, 8u * nr);
+	ASSERT_EQ(0, rig_complete(rig, used, nr));
+	EXPECT_EQ(used[nr - 1].id, ring[0]);
+	EXPECT_EQ(0, ring[4]);
+	for (i = 8; i < 8u * nr; i++)
+		ASSERT_EQ(0x77, ring[i]);
+	EXPECT_EQ(nr, rig_poll(rig));
 }
 
 TEST_HARNESS_MAIN
