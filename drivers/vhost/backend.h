@@ -7,6 +7,9 @@
 
 struct vhx_backend;
 
+/* The longest virtio-net header, that of UDP tunnels. */
+#define VHX_NET_HLEN_MAX	24
+
 /**
  * struct vhx_backend_ops - what frames go to and come from
  *
@@ -48,7 +51,7 @@ struct vhx_backend_ops {
  * struct vhx_backend - one attached file; the base of each kind's own struct
  * @ops: its kind
  * @file: the file; referenced
- * @hlen: header bytes before each frame: 0, 10 or 12
+ * @hlen: header bytes before each frame: 0, 10, 12 or 24
  * @is_le: the header is little-endian, else in the host's byte order
  */
 struct vhx_backend {

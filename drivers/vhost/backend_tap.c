@@ -23,8 +23,6 @@
 #include "backend.h"
 
 #define BATCH		64
-/* The longest header a tap may be set to; it reads that much of a buffer. */
-#define VNET_HLEN_MAX	24
 
 /**
  * struct tap - a tun, tap, macvtap or ipvtap file
@@ -216,7 +214,8 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 	struct xdp_buff *xdp;
 	void *buf, *in;
 
-	pad = SKB_DATA_ALIGN(room + VHX_TUN_HDR_OFF + 2 * VNET_HLEN_MAX);
+	/* A tap reads as much of a header as it is set to. */
+	pad = SKB_DATA_ALIGN(room + VHX_TUN_HDR_OFF + 2 * VHX_NET_HLEN_MAX);
 	size = SKB_DATA_ALIGN(pad + len - hlen) +
 	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	if (size > PAGE_SIZE)
@@ -226,7 +225,7 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 		return -ENOMEM;
 
 	hdr = buf + VHX_TUN_HDR_OFF;
-	memset(buf, 0, VHX_TUN_HDR_OFF + VNET_HLEN_MAX);
+	memset(buf, 0, VHX_TUN_HDR_OFF + VHX_NET_HLEN_MAX);
 	/* One copy, with the header in front of the frame. */
 	in = buf + pad - hlen;
 	if (!copy_from_iter_full(in, len, from))

@@ -10,8 +10,17 @@
 
 #include "vhx.h"
 
+/* Words of features that a client may hand over; all but two are zero. */
+#define FEATURE_WORDS_MAX	512
+
+#define BACKEND_FEATURES	BIT_ULL(VHOST_BACKEND_F_IOTLB_MSG_V2)
+
 union ioctl_arg {
 	u64 features;
+	u64 log_base;
+	int fd;
+	struct vhost_features_array array;
+	struct vhx_feature_set set;
 	struct vhost_memory memory;
 	struct vhost_vring_state state;
 	struct vhost_vring_addr addr;
@@ -20,7 +29,7 @@ union ioctl_arg {
 
 /**
  * struct ioctl_entry - one ioctl
- * @cmd: its number, which says size and direction of the argument
+ * @cmd: its number, which says size and direction of the fixed argument
  * @needs_owner: only the owner may; others get -EPERM
  * @dev_fn: handler of a device-wide one
  * @vq_fn: handler of one whose argument begins with the index of a vq
@@ -36,27 +45,92 @@ struct ioctl_entry {
 static int get_features(struct vhx_dev *dev, union ioctl_arg *arg,
 			void __user *uarg)
 {
-	arg->features = VHX_NET_FEATURES;
+	arg->features = dev->offered[0];
 	return 0;
 }
 
 static int set_features(struct vhx_dev *dev, union ioctl_arg *arg,
 			void __user *uarg)
 {
-	return vhx_net_set_features(dev, arg->features);
+	const u64 features[VHX_FEATURE_WORDS] = { arg->features };
+
+	return vhx_net_set_features(dev, features);
+}
+
+/* The client's array and how many of its words we have. */
+static int check_array(const union ioctl_arg *arg, void __user *uarg,
+		       u64 __user **word, u64 *nr)
+{
+	struct vhost_features_array __user *array = uarg;
+
+	*word = array->features;
+	*nr = min_t(u64, arg->array.count, VHX_FEATURE_WORDS);
+	if (arg->array.count > ULONG_MAX / sizeof(u64) ||
+	    !access_ok(*word, sizeof(u64) * arg->array.count))
+		return -EFAULT;
+	return arg->array.count > FEATURE_WORDS_MAX ? -E2BIG : 0;
+}
+
+static int get_features_array(struct vhx_dev *dev, union ioctl_arg *arg,
+			      void __user *uarg)
+{
+	struct vhost_features_array __user *array = uarg;
+	u64 __user *word;
+	u64 nr;
+	int err;
+
+	/* The number says that it is written only. */
+	if (get_user(arg->array.count, &array->count))
+		return -EFAULT;
+	err = check_array(arg, uarg, &word, &nr);
+	if (err)
+		return err;
+	if (copy_to_user(word, dev->offered, sizeof(u64) * nr) ||
+	    clear_user(word + nr, sizeof(u64) * (arg->array.count - nr)))
+		return -EFAULT;
+	return 0;
+}
+
+static int set_features_array(struct vhx_dev *dev, union ioctl_arg *arg,
+			      void __user *uarg)
+{
+	u64 features[VHX_FEATURE_WORDS] = {}, nr;
+	u64 __user *word;
+	int err;
+
+	err = check_array(arg, uarg, &word, &nr);
+	if (err)
+		return err;
+	if (copy_from_user(features, word, sizeof(u64) * nr))
+		return -EFAULT;
+	err = check_zeroed_user(word + nr,
+				sizeof(u64) * (arg->array.count - nr));
+	if (err <= 0)
+		return err ? err : -EOPNOTSUPP;
+	return vhx_net_set_features(dev, features);
+}
+
+static int set_feature_set(struct vhx_dev *dev, union ioctl_arg *arg,
+			   void __user *uarg)
+{
+	return arg->set.reserved ? -EINVAL :
+		vhx_net_set_offer(dev, arg->set.set);
 }
 
 static int get_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
 				void __user *uarg)
 {
-	arg->features = 0;
+	arg->features = BACKEND_FEATURES;
 	return 0;
 }
 
 static int set_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
 				void __user *uarg)
 {
-	return arg->features ? -EOPNOTSUPP : 0;
+	if (arg->features & ~BACKEND_FEATURES)
+		return -EOPNOTSUPP;
+	WRITE_ONCE(dev->has_msg_v2, arg->features & BACKEND_FEATURES);
+	return 0;
 }
 
 static int set_owner(struct vhx_dev *dev, union ioctl_arg *arg,
@@ -77,6 +151,18 @@ static int set_mem_table(struct vhx_dev *dev, union ioctl_arg *arg,
 	struct vhost_memory __user *memory = uarg;
 
 	return vhx_memtab_set(dev, &arg->memory, memory->regions);
+}
+
+static int set_log_base(struct vhx_dev *dev, union ioctl_arg *arg,
+			void __user *uarg)
+{
+	return vhx_dev_set_log_base(dev, arg->log_base);
+}
+
+static int set_log_fd(struct vhx_dev *dev, union ioctl_arg *arg,
+		      void __user *uarg)
+{
+	return vhx_dev_set_log(dev, arg->fd);
 }
 
 static int set_num(struct vhx_vq *vq, union ioctl_arg *arg)
@@ -128,11 +214,16 @@ static int unknown(struct vhx_vq *vq, union ioctl_arg *arg)
 static const struct ioctl_entry entries[] = {
 	{ VHOST_GET_FEATURES, false, get_features },
 	{ VHOST_SET_FEATURES, false, set_features },
+	{ VHOST_GET_FEATURES_ARRAY, false, get_features_array },
+	{ VHOST_SET_FEATURES_ARRAY, false, set_features_array },
+	{ VHX_SET_FEATURE_SET, false, set_feature_set },
 	{ VHOST_GET_BACKEND_FEATURES, false, get_backend_features },
 	{ VHOST_SET_BACKEND_FEATURES, false, set_backend_features },
 	{ VHOST_SET_OWNER, false, set_owner },
 	{ VHOST_RESET_OWNER, true, reset_owner },
 	{ VHOST_SET_MEM_TABLE, true, set_mem_table },
+	{ VHOST_SET_LOG_BASE, true, set_log_base },
+	{ VHOST_SET_LOG_FD, true, set_log_fd },
 	{ VHOST_SET_VRING_NUM, true, NULL, set_num },
 	{ VHOST_SET_VRING_BASE, true, NULL, set_base },
 	{ VHOST_GET_VRING_BASE, true, NULL, get_base },
@@ -213,6 +304,24 @@ static int vhx_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static ssize_t vhx_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	bool is_nonblock = (iocb->ki_filp->f_flags & O_NONBLOCK) ||
+			   (iocb->ki_flags & IOCB_NOWAIT);
+
+	return vhx_iotlb_read(iocb->ki_filp->private_data, to, is_nonblock);
+}
+
+static ssize_t vhx_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	return vhx_iotlb_write(iocb->ki_filp->private_data, from);
+}
+
+static __poll_t vhx_poll(struct file *file, poll_table *wait)
+{
+	return vhx_iotlb_poll(file->private_data, file, wait);
+}
+
 static void vhx_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	vhx_stats_show(m, file->private_data);
@@ -222,6 +331,9 @@ const struct file_operations vhx_fops = {
 	.owner = THIS_MODULE,
 	.open = vhx_open,
 	.release = vhx_release,
+	.read_iter = vhx_read_iter,
+	.write_iter = vhx_write_iter,
+	.poll = vhx_poll,
 	.unlocked_ioctl = vhx_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = vhx_show_fdinfo,

@@ -20,6 +20,7 @@ struct vhx_dev *vhx_dev_create(void)
 		return NULL;
 	mutex_init(&dev->mutex);
 	ratelimit_state_init(&dev->ratelimit, 5 * HZ, 10);
+	vhx_iotlb_init(&dev->iotlb);
 	vhx_net_init(dev);
 	return dev;
 }
@@ -40,6 +41,11 @@ static void drop_owner(struct vhx_dev *dev)
 	}
 	vhx_worker_destroy(dev->worker);
 	dev->worker = NULL;
+	vhx_iotlb_replace(dev, NULL);
+	vhx_notify_set(&dev->log, VHOST_FILE_UNBIND);
+	dev->log_base = 0;
+	dev->has_msg_v2 = false;
+	memset(dev->features, 0, sizeof(dev->features));
 	mmdrop(dev->mm);
 	dev->mm = NULL;
 	/* Work that was dropped with the worker still says it is queued. */
@@ -57,6 +63,8 @@ void vhx_dev_destroy(struct vhx_dev *dev)
 {
 	mutex_lock(&dev->mutex);
 	drop_owner(dev);
+	/* An IOTLB may be there without an owner. */
+	vhx_iotlb_replace(dev, NULL);
 	mutex_unlock(&dev->mutex);
 	vhx_map_free(dev->map);
 	kvfree(dev);
@@ -109,12 +117,61 @@ int vhx_dev_set_owner(struct vhx_dev *dev)
  */
 int vhx_dev_reset_owner(struct vhx_dev *dev)
 {
-	struct vhx_map *map = vhx_map_alloc(0);
+	struct vhx_map *map = vhx_map_alloc();
 
 	if (!map)
 		return -ENOMEM;
 	drop_owner(dev);
 	vhx_memtab_replace(dev, map);
-	dev->features = 0;
 	return 0;
+}
+
+/**
+ * vhx_dev_set_log_base - VHOST_SET_LOG_BASE
+ * @dev: the device
+ * @base: owner's address of the dirty log
+ *
+ * For both rings, or for none.
+ *
+ * Context: owner, dev mutex
+ * Return: 0, -EFAULT (wider than a pointer; a ring runs that logs elsewhere
+ * than in the owner's memory)
+ */
+int vhx_dev_set_log_base(struct vhx_dev *dev, u64 base)
+{
+	struct vhx_vq *vq;
+
+	if (base != (unsigned long)base)
+		return -EFAULT;
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		if (vq->backend && !vhx_vq_is_log_ok(vq, base, dev->map))
+			return -EFAULT;
+	dev->log_base = base;
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		mutex_lock(&vq->mutex);
+		vq->mem.dirty.base = base;
+		mutex_unlock(&vq->mutex);
+	}
+	return 0;
+}
+
+/**
+ * vhx_dev_set_log - VHOST_SET_LOG_FD
+ * @dev: the device
+ * @fd: eventfd, or VHOST_FILE_UNBIND
+ *
+ * Context: owner, dev mutex
+ * Return: 0, -EBADF, -EINVAL (not an eventfd)
+ */
+int vhx_dev_set_log(struct vhx_dev *dev, int fd)
+{
+	struct vhx_vq *rx = &dev->vq[VHX_RXQ], *tx = &dev->vq[VHX_TXQ];
+	int err;
+
+	mutex_lock(&rx->mutex);
+	mutex_lock_nested(&tx->mutex, VHX_TXQ);
+	err = vhx_notify_set(&dev->log, fd);
+	mutex_unlock(&tx->mutex);
+	mutex_unlock(&rx->mutex);
+	return err;
 }

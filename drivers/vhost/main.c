@@ -14,6 +14,12 @@ MODULE_PARM_DESC(node, "Name of the device node (default vhost-net); another nam
 module_param_named(max_mem_regions, vhx_max_mem_regions, ushort, 0444);
 MODULE_PARM_DESC(max_mem_regions, "Regions that a memory table may have (default 509)");
 
+module_param_named(max_iotlb_entries, vhx_max_iotlb_entries, int, 0444);
+MODULE_PARM_DESC(max_iotlb_entries, "Translations that an IOTLB may hold (default 2048)");
+
+module_param_named(features, vhx_feature_set, charp, 0444);
+MODULE_PARM_DESC(features, "Offered to clients: all (default), or what vhost_net of Linux 6.1, 6.12 or 7.3 offers");
+
 static struct miscdevice misc = {
 	.minor = VHOST_NET_MINOR,
 	.fops = &vhx_fops,
@@ -23,6 +29,16 @@ static int __init vhx_init(void)
 {
 	int err;
 
+	if (vhx_net_find_set(vhx_feature_set) < 0) {
+		pr_err("features=%s: take all, 6.1, 6.12 or 7.3\n",
+		       vhx_feature_set);
+		return -EINVAL;
+	}
+	if (vhx_max_iotlb_entries < 1) {
+		pr_err("max_iotlb_entries=%d: take 1 or more\n",
+		       vhx_max_iotlb_entries);
+		return -EINVAL;
+	}
 	misc.name = node;
 	if (strcmp(node, NODE))
 		misc.minor = MISC_DYNAMIC_MINOR;

@@ -1,43 +1,63 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel half of the seam: ring areas are addresses of the owner. The
- * worker and the ioctls run on the owner's mm, and memtab and vq.c checked
- * the areas with access_ok() against the ring's num before the engine starts.
+ * The kernel half of the seam. Ring areas are the owner's addresses, or an
+ * IOTLB's: then they are looked up before a run, and an area that is in pieces
+ * is looked up at each access. The worker and the ioctls run on the owner's
+ * mm. vq.c keeps is_ready: each area was checked with access_ok() or found.
  */
 #ifndef VHX_MEM_IMPL_H
 #define VHX_MEM_IMPL_H
 
 #include <linux/uaccess.h>
+#include <linux/vhost_types.h>
 
+#include "dirty.h"
 #include "xlate.h"
 
 /**
  * struct vhx_mem - memory of one ring
- * @area: addresses in the owner, by enum vhx_area
- * @desc_len: bytes of the Descriptor Area
+ * @addr: addresses of the areas as the client gave them, by enum vhx_area
+ * @uaddr: where the areas are in the owner; NULL: in pieces
+ * @len: bytes of the areas
+ * @is_ready: @uaddr and @len are right
  * @xlate: finds what descriptors point at
+ * @dirty: log of what we write
  */
 struct vhx_mem {
-	void __user *area[VHX_AREAS];
-	u32 desc_len;
+	u64 addr[VHX_AREAS];
+	void __user *uaddr[VHX_AREAS];
+	u32 len[VHX_AREAS];
+	bool is_ready;
 	struct vhx_xlate xlate;
+	struct vhx_dirty dirty;
 };
 
 static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
 			       u32 off, void *dst, u32 len)
 {
-	return copy_from_user(dst, mem->area[area] + off, len) ? -EFAULT : 0;
+	if (unlikely(!mem->uaddr[area]))
+		return vhx_xlate_read(&mem->xlate, mem->addr[area] + off, dst,
+				      len);
+	return copy_from_user(dst, mem->uaddr[area] + off, len) ? -EFAULT : 0;
 }
 
 static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 				 struct vring_desc *dst, unsigned int nr)
 {
-	const u64 __user *desc = mem->area[VHX_DESC];
+	const u64 __user *desc = mem->uaddr[VHX_DESC];
 	u64 *to = (u64 *)dst;
 	unsigned int i;
+	int err = 0;
 
+	if (unlikely(!desc)) {
+		for (i = 0; i < nr && !err; i++)
+			err = vhx_mem_read(mem, VHX_DESC,
+					   sizeof(*dst) * slot[i], &dst[i],
+					   sizeof(*dst));
+		return err;
+	}
 	/* One window for all: opening it costs more than the copies. */
-	if (!user_read_access_begin(desc, mem->desc_len))
+	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
 	for (i = 0; i < nr; i++) {
 		unsafe_get_user(to[2 * i], desc + 2 * slot[i], fault);
@@ -56,34 +76,84 @@ static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 	return vhx_xlate_read(&mem->xlate, iova, dst, len);
 }
 
+static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
+				     bool is_write)
+{
+	vhx_xlate_want(&mem->xlate, iova, len,
+		       is_write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO);
+}
+
+/* A field must be in one piece: it is read and written in one access. */
+static inline int vhx_mem_field(struct vhx_mem *mem, enum vhx_area area,
+				u32 off, u8 perm, __virtio16 __user **field)
+{
+	void __user *uaddr = mem->uaddr[area] + off;
+	int err = 0;
+
+	if (unlikely(!mem->uaddr[area]))
+		err = vhx_xlate_area(&mem->xlate, mem->addr[area] + off,
+				     sizeof(**field), perm, &uaddr);
+	*field = uaddr;
+	return err ? err : uaddr ? 0 : -EFAULT;
+}
+
 static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 					 enum vhx_area area, u32 off,
 					 __virtio16 *val)
 {
-	if (get_user(*val, (__virtio16 __user *)(mem->area[area] + off)))
+	__virtio16 __user *field;
+	int err = vhx_mem_field(mem, area, off, VHOST_ACCESS_RO, &field);
+
+	if (err)
+		return err;
+	if (get_user(*val, field))
 		return -EFAULT;
 	virt_rmb();
 	return 0;
 }
 
+static inline int vhx_mem_log(struct vhx_mem *mem, enum vhx_area area, u32 off,
+			      const void __user *uaddr, u32 len)
+{
+	if (likely(!mem->dirty.logs_ring))
+		return 0;
+	/* The address that the client gave is the guest's, or an IOMMU's. */
+	if (area == VHX_DEVICE && !mem->xlate.iotlb)
+		return vhx_dirty_log_gpa(&mem->dirty,
+					 mem->dirty.ring_gpa + off, len);
+	return vhx_dirty_log_uaddr(&mem->dirty, (unsigned long)uaddr, len);
+}
+
 static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
 				u32 off, const void *src, u32 len)
 {
-	return copy_to_user(mem->area[area] + off, src, len) ? -EFAULT : 0;
+	void __user *uaddr = mem->uaddr[area] + off;
+
+	if (unlikely(!mem->uaddr[area]))
+		return vhx_xlate_write(&mem->xlate, mem->addr[area] + off, src,
+				       len, &mem->dirty);
+	if (copy_to_user(uaddr, src, len))
+		return -EFAULT;
+	return vhx_mem_log(mem, area, off, uaddr, len);
 }
 
 static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 					  enum vhx_area area, u32 off,
 					  __virtio16 val)
 {
+	__virtio16 __user *field;
+	int err = vhx_mem_field(mem, area, off, VHOST_ACCESS_WO, &field);
+
+	if (err)
+		return err;
 	/*
 	 * put_user() has no release form. A full barrier: what we read from a
 	 * buffer is read, what we wrote is written, before the store.
 	 */
 	virt_mb();
-	if (put_user(val, (__virtio16 __user *)(mem->area[area] + off)))
+	if (put_user(val, field))
 		return -EFAULT;
-	return 0;
+	return vhx_mem_log(mem, area, off, field, sizeof(val));
 }
 
 #endif /* VHX_MEM_IMPL_H */

@@ -10,10 +10,11 @@
 /* Module parameter max_mem_regions. */
 unsigned short vhx_max_mem_regions = 509;
 
-static int read_region(const struct vhost_memory_region __user *from,
-		       struct vhx_range *range)
+static int add_region(struct vhx_map *map,
+		      const struct vhost_memory_region __user *from)
 {
 	struct vhost_memory_region region;
+	struct vhx_range *range;
 
 	if (copy_from_user(&region, from, sizeof(region)))
 		return -EFAULT;
@@ -21,18 +22,22 @@ static int read_region(const struct vhost_memory_region __user *from,
 	if (region.guest_phys_addr + region.memory_size - 1 <
 	    region.guest_phys_addr || !region.memory_size)
 		return -EFAULT;
-	range->first = region.guest_phys_addr;
-	range->last = region.guest_phys_addr + region.memory_size - 1;
-	range->uaddr = region.userspace_addr;
+	range = vhx_map_new_range(region.guest_phys_addr,
+				  region.guest_phys_addr +
+				  region.memory_size - 1,
+				  region.userspace_addr, VHOST_ACCESS_RW);
+	if (!range)
+		return -ENOMEM;
+	vhx_map_add(map, range);
 	return 0;
 }
 
 static bool is_user(const struct vhx_map *map)
 {
-	const struct vhx_range *range = map->range;
+	const struct vhx_range *range;
 	u64 size;
 
-	for (; range < map->range + map->nr; range++) {
+	list_for_each_entry(range, &map->ages, age) {
 		size = range->last - range->first + 1;
 		if (size > ULONG_MAX || range->uaddr > ULONG_MAX ||
 		    range->uaddr + size - 1 < range->uaddr ||
@@ -52,13 +57,15 @@ static bool is_user(const struct vhx_map *map)
  */
 void vhx_memtab_replace(struct vhx_dev *dev, struct vhx_map *map)
 {
-	struct vhx_vq *rx = &dev->vq[VHX_RXQ], *tx = &dev->vq[VHX_TXQ];
+	struct vhx_vq *rx = &dev->vq[VHX_RXQ], *tx = &dev->vq[VHX_TXQ], *vq;
 
 	mutex_lock(&rx->mutex);
 	mutex_lock_nested(&tx->mutex, VHX_TXQ);
 	swap(dev->map, map);
-	rx->mem.xlate = (struct vhx_xlate){ .map = dev->map };
-	tx->mem.xlate = (struct vhx_xlate){ .map = dev->map };
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		vhx_xlate_set(&vq->mem.xlate, dev->map, vq->mem.xlate.iotlb);
+		vq->mem.dirty.map = dev->map;
+	}
 	mutex_unlock(&tx->mutex);
 	mutex_unlock(&rx->mutex);
 	vhx_map_free(map);
@@ -76,7 +83,8 @@ void vhx_memtab_replace(struct vhx_dev *dev, struct vhx_map *map)
  *
  * Context: owner, dev mutex
  * Return: 0, -EOPNOTSUPP (padding), -E2BIG (more than max_mem_regions),
- * -EFAULT (not readable, empty or wrapping region), -ENOMEM
+ * -EFAULT (not readable, empty or wrapping region; running and no user memory
+ * or not in the dirty log), -ENOMEM
  */
 int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
 		   const struct vhost_memory_region __user *region)
@@ -89,22 +97,23 @@ int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
 		return -EOPNOTSUPP;
 	if (head->nregions > vhx_max_mem_regions)
 		return -E2BIG;
-	map = vhx_map_alloc(head->nregions);
+	map = vhx_map_alloc();
 	if (!map)
 		return -ENOMEM;
 
-	for (i = 0; i < map->nr; i++) {
-		err = read_region(&region[i], &map->range[i]);
+	for (i = 0; i < head->nregions; i++) {
+		err = add_region(map, &region[i]);
 		if (err)
 			goto err_map;
 	}
 	/* Backends change under dev->mutex, so this look is not too early. */
 	if ((dev->vq[VHX_RXQ].backend || dev->vq[VHX_TXQ].backend) &&
-	    !is_user(map)) {
+	    (!is_user(map) ||
+	     (vhx_has_feature(dev, VHOST_F_LOG_ALL) &&
+	      !vhx_dirty_is_map_ok(dev->log_base, map)))) {
 		err = -EFAULT;
 		goto err_map;
 	}
-	vhx_map_sort(map);
 	vhx_memtab_replace(dev, map);
 	/* A ring that stopped on an address without memory may go on now. */
 	vhx_worker_queue(dev->worker, &dev->vq[VHX_RXQ].work);

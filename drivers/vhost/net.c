@@ -1,21 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The virtio-net half: features, header lengths, the swap of a backend. */
 #include <linux/err.h>
+#include <linux/string.h>
 #include <linux/virtio_net.h>
 
 #include "vhx.h"
 
+/* Module parameter features: what a file offers unless it is told otherwise. */
+char *vhx_feature_set = "all";
+
+#define LINUX_6_1	(BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | \
+			 BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY) | \
+			 BIT_ULL(VHOST_F_LOG_ALL) | \
+			 BIT_ULL(VHOST_NET_F_VIRTIO_NET_HDR) | \
+			 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | \
+			 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
+			 BIT_ULL(VIRTIO_F_VERSION_1) | \
+			 BIT_ULL(VIRTIO_F_ACCESS_PLATFORM))
+#define LINUX_6_12	(LINUX_6_1 | BIT_ULL(VIRTIO_F_RING_RESET))
+#define LINUX_7_3	(LINUX_6_12 | BIT_ULL(VIRTIO_F_IN_ORDER))
+
+/**
+ * struct feature_set - features that go together
+ * @name: for the module parameter
+ * @features: the words
+ */
+struct feature_set {
+	const char *name;
+	u64 features[VHX_FEATURE_WORDS];
+};
+
+static const struct feature_set feature_sets[] = {
+	[VHX_FEATURES_ALL] = { "all", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
+	[VHX_FEATURES_LINUX_6_1] = { "6.1", { LINUX_6_1 } },
+	[VHX_FEATURES_LINUX_6_12] = { "6.12", { LINUX_6_12 } },
+	[VHX_FEATURES_LINUX_7_3] = { "7.3", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
+};
+
+/**
+ * vhx_net_find_set - the feature set of a name
+ * @name: as the module parameter has it
+ *
+ * Return: VHX_FEATURES_* or -EINVAL
+ */
+int vhx_net_find_set(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(feature_sets); i++)
+		if (!strcmp(feature_sets[i].name, name))
+			return i;
+	return -EINVAL;
+}
+
+/**
+ * vhx_net_set_offer - VHX_SET_FEATURE_SET
+ * @dev: the device
+ * @set: VHX_FEATURES_*
+ *
+ * Context: dev mutex
+ * Return: 0, -EBUSY (has an owner), -EINVAL (no such set)
+ */
+int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
+{
+	if (dev->mm)
+		return -EBUSY;
+	if (set >= ARRAY_SIZE(feature_sets))
+		return -EINVAL;
+	memcpy(dev->offered, feature_sets[set].features, sizeof(dev->offered));
+	return 0;
+}
+
 static void run(struct vhx_work *work)
 {
 	struct vhx_vq *vq = container_of(work, struct vhx_vq, work);
+	int err;
 
 	mutex_lock(&vq->mutex);
-	if (vq->backend) {
-		if (vhx_index_of(vq) == VHX_TXQ)
-			vhx_tx_run(vq);
-		else
-			vhx_rx_run(vq);
-	}
+	if (!vq->backend)
+		goto out;
+	err = vhx_vq_prepare(vq);
+	if (err)
+		vhx_vq_fail(vq, err);
+	else if (vhx_index_of(vq) == VHX_TXQ)
+		vhx_tx_run(vq);
+	else
+		vhx_rx_run(vq);
+out:
 	mutex_unlock(&vq->mutex);
 }
 
@@ -29,6 +100,7 @@ void vhx_net_init(struct vhx_dev *dev)
 
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
 		vhx_vq_init(vq, dev, run);
+	vhx_net_set_offer(dev, vhx_net_find_set(vhx_feature_set));
 }
 
 /*
@@ -37,37 +109,59 @@ void vhx_net_init(struct vhx_dev *dev)
  */
 static void set_header(struct vhx_vq *vq, struct vhx_backend *backend)
 {
-	u64 features = vq->dev->features;
-	bool is_ours = vhx_has_feature(features, VHOST_NET_F_VIRTIO_NET_HDR);
+	const struct vhx_dev *dev = vq->dev;
+	bool is_ours = vhx_has_feature(dev, VHOST_NET_F_VIRTIO_NET_HDR);
 
-	vq->is_mergeable = vhx_has_feature(features, VIRTIO_NET_F_MRG_RXBUF);
-	vq->hlen = vq->is_mergeable ||
-		   vhx_has_feature(features, VIRTIO_F_VERSION_1) ?
-		sizeof(struct virtio_net_hdr_mrg_rxbuf) :
-		sizeof(struct virtio_net_hdr);
+	vq->is_mergeable = vhx_has_feature(dev, VIRTIO_NET_F_MRG_RXBUF);
+	if (dev->features[1] & VHX_TUNNEL_FEATURES)
+		vq->hlen = VHX_NET_HLEN_MAX;
+	else if (vq->is_mergeable || vhx_has_feature(dev, VIRTIO_F_VERSION_1))
+		vq->hlen = sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	else
+		vq->hlen = sizeof(struct virtio_net_hdr);
 	vq->guest_hlen = is_ours ? vq->hlen : 0;
 	backend->hlen = is_ours ? 0 : vq->hlen;
 	backend->is_le = vq->ring.is_le;
 }
 
+static bool is_running(const struct vhx_dev *dev)
+{
+	return dev->vq[VHX_RXQ].backend || dev->vq[VHX_TXQ].backend;
+}
+
 /**
- * vhx_net_set_features - VHOST_SET_FEATURES
+ * vhx_net_set_features - VHOST_SET_FEATURES, VHOST_SET_FEATURES_ARRAY
  * @dev: the device
- * @features: what the guest accepted
+ * @features: words of what the guest accepted
  *
- * May come at any time: kvmtool sends it after the backend. Between two runs
- * nothing is in work, so a ring may change its header lengths there.
+ * May come at any time: kvmtool sends it after the backend, and QEMU switches
+ * the dirty log on and off. Between two runs nothing is in work, so a ring may
+ * change its header lengths there.
  *
  * Context: anyone who has the device open, dev mutex
- * Return: 0, -EOPNOTSUPP (not offered)
+ * Return: 0, -EOPNOTSUPP (not offered), -EFAULT (running, and the dirty log
+ * is not the owner's memory), -ENOMEM
  */
-int vhx_net_set_features(struct vhx_dev *dev, u64 features)
+int vhx_net_set_features(struct vhx_dev *dev, const u64 *features)
 {
+	struct vhx_map *map = NULL;
 	struct vhx_vq *vq;
+	unsigned int i;
 
-	if (features & ~VHX_NET_FEATURES)
-		return -EOPNOTSUPP;
-	dev->features = features;
+	for (i = 0; i < VHX_FEATURE_WORDS; i++)
+		if (features[i] & ~dev->offered[i])
+			return -EOPNOTSUPP;
+	if ((features[0] & BIT_ULL(VHOST_F_LOG_ALL)) && is_running(dev) &&
+	    !vhx_dirty_is_map_ok(dev->log_base, dev->map))
+		return -EFAULT;
+	if (features[0] & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)) {
+		map = vhx_map_alloc();
+		if (!map)
+			return -ENOMEM;
+	}
+	memcpy(dev->features, features, sizeof(dev->features));
+	/* What the client had mapped may be gone since: an empty one each time. */
+	vhx_iotlb_replace(dev, map);
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
 		mutex_lock(&vq->mutex);
 		if (vq->backend) {

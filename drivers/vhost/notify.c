@@ -9,7 +9,8 @@
 #include "vhx.h"
 
 /**
- * vhx_notify_call - signal the driver if it wants to know
+ * vhx_notify_call - signal the driver if it wants to know, and who reads the
+ * dirty log
  * @vq: a started vq, after completions
  *
  * Context: vq mutex
@@ -19,6 +20,11 @@ int vhx_notify_call(struct vhx_vq *vq)
 {
 	int ret = vq->ring.ops->call_needed(&vq->ring);
 
+	if (unlikely(vq->mem.dirty.is_fresh)) {
+		vq->mem.dirty.is_fresh = false;
+		if (vq->dev->log)
+			eventfd_signal(vq->dev->log);
+	}
 	if (ret < 0)
 		return ret;
 	if (!ret) {

@@ -77,6 +77,9 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 	if (frame->nr_chains)
 		want += (frame->len - frame->room) * frame->nr_chains /
 			frame->room;
+	/* The client is asked for all at once what it was not asked yet. */
+	if (vq->mem.xlate.iotlb)
+		want = VHX_BURST_MAX;
 	want = clamp_t(unsigned int, want, 1, VHX_BURST_MAX);
 	frame->nr_fetches++;
 	vq->cursor = 0;
@@ -105,12 +108,11 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 		return vhx_ring_fail(&vq->ring, -EINVAL,
 				     chain->nr_out ? "readable descriptor" :
 				     "nothing writable in a buffer");
-	nr = vhx_xlate_slots(&vq->mem.xlate, chain->slot, chain->nr_in,
-			     vq->iov + frame->nr_iov,
-			     VHX_SLOTS_MAX - frame->nr_iov);
+	nr = vhx_vq_xlate(vq, chain->slot, chain->nr_in,
+			  vq->iov + frame->nr_iov,
+			  VHX_SLOTS_MAX - frame->nr_iov);
 	if (nr < 0)
-		return vhx_ring_fail(&vq->ring, nr,
-				     "buffer outside the memory table");
+		return nr;
 	if (!frame->nr_chains)
 		frame->first = *chain;
 	used->id = chain->id;
@@ -176,14 +178,14 @@ static int write_num_buffers(struct vhx_vq *vq, const struct frame *frame)
 /* Moves the frame into its chains. Return: FRAME_DONE, FRAME_DROPPED. */
 static int receive(struct vhx_vq *vq, const struct frame *frame)
 {
-	static const struct virtio_net_hdr_mrg_rxbuf no_hdr;
+	static const u8 no_hdr[VHX_NET_HLEN_MAX];
 	struct vhx_backend *backend = vq->backend;
 	size_t len = frame->len - vq->guest_hlen;
 	struct iov_iter to;
 
 	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
 	if (vq->guest_hlen &&
-	    copy_to_iter(&no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
+	    copy_to_iter(no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
 		backend->ops->drop(backend);
 		return FRAME_DROPPED;
 	}
@@ -213,6 +215,11 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 		return ret;
 
 	ret = receive(vq, &frame);
+	/* A part may have been written before it failed. */
+	if (vq->mem.dirty.logs_buffers &&
+	    vhx_dirty_log_iov(&vq->mem.dirty, vq->iov, frame.nr_iov, frame.len))
+		ret = vhx_ring_fail(&vq->ring, -EFAULT,
+				    "dirty log not accessible");
 	if (ret) {
 		give_back(vq, &frame);
 		vq->stats.drop_backend++;

@@ -21,6 +21,11 @@ static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 	SHOW(calls);
 	SHOW(calls_saved);
 	SHOW(errors);
+	SHOW(iotlb_waits);
+	seq_printf(m, "vhx-%s-iotlb_misses:\t%llu\n", name,
+		   READ_ONCE(vq->mem.xlate.asked));
+	seq_printf(m, "vhx-%s-iotlb_hits:\t%llu\n", name,
+		   READ_ONCE(vq->mem.xlate.found));
 	seq_printf(m, "vhx-%s-kicks:\t%llu\n", name,
 		   READ_ONCE(vq->kick_poll.wakes));
 #undef SHOW

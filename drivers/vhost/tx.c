@@ -8,8 +8,7 @@
 /*
  * Sends one chain. A chain that can be read but not sent is dropped and will
  * be completed: a guest must get its buffers back.
- * Return: bytes taken, -EBUSY (backend full), -EFAULT or -ENOBUFS (the ring
- * cannot go on).
+ * Return: bytes taken, -EBUSY (backend full), or why the ring cannot go on.
  */
 static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 {
@@ -27,12 +26,10 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 		vq->stats.drop_size++;
 		return 0;
 	}
-	nr = vhx_xlate_slots(&vq->mem.xlate, chain->slot, chain->nr_out,
-			     vq->iov, VHX_SLOTS_MAX);
+	nr = vhx_vq_xlate(vq, chain->slot, chain->nr_out, vq->iov,
+			  VHX_SLOTS_MAX);
 	if (nr < 0)
-		return vhx_ring_fail(&vq->ring, nr, nr == -EFAULT ?
-				     "buffer outside the memory table" :
-				     "buffer in too many regions");
+		return nr;
 
 	iov_iter_init(&from, ITER_SOURCE, vq->iov, nr, chain->out_len);
 	iov_iter_advance(&from, vq->guest_hlen);

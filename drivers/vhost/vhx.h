@@ -21,6 +21,8 @@
 #include <linux/vhost.h>
 #include <linux/virtio_net.h>
 
+#include <uapi/linux/vhx.h>
+
 #include "backend.h"
 #include "poll.h"
 #include "ring/mem.h"
@@ -47,6 +49,7 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
  * @calls: signals to the guest
  * @calls_saved: completions for which the guest wanted no signal
  * @errors: times the client was told that something is wrong
+ * @iotlb_waits: runs that ended for want of a translation
  */
 struct vhx_stats {
 	u64 frames;
@@ -58,12 +61,11 @@ struct vhx_stats {
 	u64 calls;
 	u64 calls_saved;
 	u64 errors;
+	u64 iotlb_waits;
 };
 
-static inline bool vhx_has_feature(u64 features, unsigned int bit)
-{
-	return features & BIT_ULL(bit);
-}
+/* Words of feature bits, as VHOST_GET_FEATURES_ARRAY counts them. */
+#define VHX_FEATURE_WORDS	2
 
 /**
  * struct vhx_vq - one virtqueue; written under @mutex alone
@@ -122,7 +124,12 @@ struct vhx_vq {
  * @owner: pid of the owner, for the log
  * @worker: runs the vqs' work, while there is an owner
  * @map: the owner's memory as SET_MEM_TABLE gave it, or NULL
- * @features: VIRTIO_F_* and VIRTIO_NET_F_* that the guest accepted
+ * @iotlb: translations, while ACCESS_PLATFORM is accepted
+ * @has_msg_v2: the client takes struct vhost_msg_v2
+ * @offered: VIRTIO_F_* and VIRTIO_NET_F_* that may be accepted
+ * @features: those that the guest accepted
+ * @log_base: owner's address of the dirty log
+ * @log: eventfd to signal that bits were set there, or NULL
  * @ratelimit: of this device's log lines
  * @vq: the queues
  */
@@ -132,10 +139,20 @@ struct vhx_dev {
 	pid_t owner;
 	struct vhx_worker *worker;
 	struct vhx_map *map;
-	u64 features;
+	struct vhx_iotlb iotlb;
+	bool has_msg_v2;
+	u64 offered[VHX_FEATURE_WORDS];
+	u64 features[VHX_FEATURE_WORDS];
+	u64 log_base;
+	struct eventfd_ctx *log;
 	struct ratelimit_state ratelimit;
 	struct vhx_vq vq[VHX_VQS];
 };
+
+static inline bool vhx_has_feature(const struct vhx_dev *dev, unsigned int bit)
+{
+	return dev->features[bit / 64] & BIT_ULL(bit % 64);
+}
 
 static inline unsigned int vhx_index_of(const struct vhx_vq *vq)
 {
@@ -152,6 +169,19 @@ bool vhx_dev_is_owner(const struct vhx_dev *dev);
 int vhx_dev_set_owner(struct vhx_dev *dev);
 int vhx_dev_reset_owner(struct vhx_dev *dev);
 
+int vhx_dev_set_log_base(struct vhx_dev *dev, u64 base);
+int vhx_dev_set_log(struct vhx_dev *dev, int fd);
+
+/* iotlb.c */
+extern int vhx_max_iotlb_entries;
+void vhx_iotlb_init(struct vhx_iotlb *iotlb);
+void vhx_iotlb_replace(struct vhx_dev *dev, struct vhx_map *map);
+ssize_t vhx_iotlb_write(struct vhx_dev *dev, struct iov_iter *from);
+ssize_t vhx_iotlb_read(struct vhx_dev *dev, struct iov_iter *to,
+		       bool is_nonblock);
+__poll_t vhx_iotlb_poll(struct vhx_dev *dev, struct file *file,
+			poll_table *wait);
+
 /* memtab.c */
 extern unsigned short vhx_max_mem_regions;
 int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
@@ -163,8 +193,14 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 		 void (*run)(struct vhx_work *work));
 void vhx_vq_reset(struct vhx_vq *vq);
 void vhx_vq_set_features(struct vhx_vq *vq);
+void vhx_vq_forget_range(struct vhx_vq *vq, const struct vhx_range *range);
+bool vhx_vq_is_log_ok(const struct vhx_vq *vq, u64 base,
+		      const struct vhx_map *map);
+int vhx_vq_prepare(struct vhx_vq *vq);
 int vhx_vq_start(struct vhx_vq *vq);
 void vhx_vq_stop(struct vhx_vq *vq);
+int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
+		 unsigned int nr, struct iovec *iov, unsigned int max);
 int vhx_vq_wait_backend(struct vhx_vq *vq);
 void vhx_vq_fail(struct vhx_vq *vq, int err);
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
@@ -180,16 +216,20 @@ int vhx_notify_call(struct vhx_vq *vq);
 void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause);
 int vhx_notify_set(struct eventfd_ctx **ctx, int fd);
 
+/* Words 1 of feature bits 65 and 67, where this kernel's tun has them. */
+#ifdef VHX_HAVE_UDP_TUNNEL
+#define VHX_TUNNEL_FEATURES	(BIT_ULL(VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO % 64) | \
+				 BIT_ULL(VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO % 64))
+#else
+#define VHX_TUNNEL_FEATURES	0ULL
+#endif
+
 /* net.c */
-#define VHX_NET_FEATURES	(BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | \
-				 BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY) | \
-				 BIT_ULL(VHOST_NET_F_VIRTIO_NET_HDR) | \
-				 BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) | \
-				 BIT_ULL(VIRTIO_RING_F_EVENT_IDX) | \
-				 BIT_ULL(VIRTIO_F_VERSION_1) | \
-				 BIT_ULL(VIRTIO_F_RING_RESET))
+extern char *vhx_feature_set;
+int vhx_net_find_set(const char *name);
 void vhx_net_init(struct vhx_dev *dev);
-int vhx_net_set_features(struct vhx_dev *dev, u64 features);
+int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set);
+int vhx_net_set_features(struct vhx_dev *dev, const u64 *features);
 int vhx_net_set_backend(struct vhx_vq *vq, int fd);
 void vhx_net_stop(struct vhx_vq *vq);
 

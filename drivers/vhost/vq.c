@@ -50,20 +50,129 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	put_kick(vq, NULL);
 	vhx_notify_set(&vq->call, VHOST_FILE_UNBIND);
 	vhx_notify_set(&vq->err, VHOST_FILE_UNBIND);
-	memset(vq->mem.area, 0, sizeof(vq->mem.area));
+	memset(vq->mem.addr, 0, sizeof(vq->mem.addr));
+	vq->mem.is_ready = false;
+	vq->mem.dirty.logs_ring = false;
+	vq->mem.dirty.base = 0;
 	vq->ring.num = 1;
 	vq->base = 0;
 	mutex_unlock(&vq->mutex);
 }
 
-/* virtio 1.3 §2.7 for the sizes; the last field of two areas is EVENT_IDX's */
-static bool are_areas_ok(const struct vhx_vq *vq, void __user *const *area)
+/* virtio 1.3 §2.7; the last field of two areas is EVENT_IDX's */
+static u32 area_len(const struct vhx_vq *vq, enum vhx_area area)
 {
 	u32 num = vq->ring.num, event = vq->ring.has_event_idx ? 2 : 0;
 
-	return access_ok(area[VHX_DESC], 16 * num) &&
-	       access_ok(area[VHX_DRIVER], 4 + 2 * num + event) &&
-	       access_ok(area[VHX_DEVICE], 4 + 8 * num + event);
+	switch (area) {
+	case VHX_DESC:
+		return sizeof(struct vring_desc) * num;
+	case VHX_DRIVER:
+		return 4 + 2 * num + event;
+	default:
+		return 4 + sizeof(struct vring_used_elem) * num + event;
+	}
+}
+
+static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
+{
+	enum vhx_area area;
+
+	for (area = VHX_DESC; area < VHX_AREAS; area++)
+		if (!access_ok((void __user *)(unsigned long)addr[area],
+			       area_len(vq, area)))
+			return false;
+	return true;
+}
+
+/* Looks up the areas of a ring behind an IOTLB. */
+static int find_areas(struct vhx_vq *vq)
+{
+	struct vhx_mem *mem = &vq->mem;
+	enum vhx_area area;
+	int err;
+
+	for (area = VHX_DESC; area < VHX_AREAS; area++) {
+		mem->len[area] = area_len(vq, area);
+		err = vhx_xlate_area(&mem->xlate, mem->addr[area],
+				     mem->len[area], area == VHX_DEVICE ?
+				     VHOST_ACCESS_WO : VHOST_ACCESS_RO,
+				     &mem->uaddr[area]);
+		if (err)
+			return vhx_ring_fail(&vq->ring, err,
+					     "ring not accessible by the IOTLB");
+	}
+	return 0;
+}
+
+/**
+ * vhx_vq_prepare - have the ring's areas at hand
+ * @vq: the vq, before a run or a start
+ *
+ * Context: vq mutex
+ * Return: 0, -EFAULT or -EPERM (not accessible), -EAGAIN (asked for)
+ */
+int vhx_vq_prepare(struct vhx_vq *vq)
+{
+	struct vhx_mem *mem = &vq->mem;
+	enum vhx_area area;
+	int err = 0;
+
+	if (likely(mem->is_ready))
+		return 0;
+	if (mem->xlate.iotlb) {
+		err = find_areas(vq);
+	} else if (are_areas_ok(vq, mem->addr)) {
+		for (area = VHX_DESC; area < VHX_AREAS; area++) {
+			mem->len[area] = area_len(vq, area);
+			mem->uaddr[area] = (void __user *)(unsigned long)
+				mem->addr[area];
+		}
+	} else {
+		err = vhx_ring_fail(&vq->ring, -EFAULT, "ring not accessible");
+	}
+	mem->is_ready = !err;
+	return err;
+}
+
+/**
+ * vhx_vq_forget_range - look an area up again if it was there
+ * @vq: the vq, running or not
+ * @range: what the IOTLB lost
+ *
+ * Context: vq mutex
+ */
+void vhx_vq_forget_range(struct vhx_vq *vq, const struct vhx_range *range)
+{
+	struct vhx_mem *mem = &vq->mem;
+	enum vhx_area area;
+
+	for (area = VHX_DESC; area < VHX_AREAS; area++)
+		if (mem->addr[area] <= range->last &&
+		    mem->addr[area] + mem->len[area] > range->first)
+			mem->is_ready = false;
+}
+
+/**
+ * vhx_vq_is_log_ok - whether the dirty log can take what the ring writes
+ * @vq: the vq
+ * @base: owner's address of the log
+ * @map: memory table
+ *
+ * Context: owner, dev mutex
+ */
+bool vhx_vq_is_log_ok(const struct vhx_vq *vq, u64 base,
+		      const struct vhx_map *map)
+{
+	const struct vhx_dirty *dirty = &vq->mem.dirty;
+
+	if (vhx_has_feature(vq->dev, VHOST_F_LOG_ALL) && map &&
+	    !vhx_dirty_is_map_ok(base, map))
+		return false;
+	/* Behind an IOTLB the address of the used ring is not one of the log. */
+	return !dirty->logs_ring || vq->mem.xlate.iotlb ||
+	       vhx_dirty_is_base_ok(base, dirty->ring_gpa,
+				    area_len(vq, VHX_DEVICE));
 }
 
 /**
@@ -76,12 +185,15 @@ static bool are_areas_ok(const struct vhx_vq *vq, void __user *const *area)
  */
 void vhx_vq_set_features(struct vhx_vq *vq)
 {
-	u64 features = vq->dev->features;
+	const struct vhx_dev *dev = vq->dev;
 
-	vq->ring.has_event_idx = vhx_has_feature(features,
-						 VIRTIO_RING_F_EVENT_IDX);
-	vq->ring.calls_on_empty = vhx_has_feature(features,
+	vq->ring.has_event_idx = vhx_has_feature(dev, VIRTIO_RING_F_EVENT_IDX);
+	vq->ring.is_in_order = vhx_has_feature(dev, VIRTIO_F_IN_ORDER);
+	vq->ring.calls_on_empty = vhx_has_feature(dev,
 						  VIRTIO_F_NOTIFY_ON_EMPTY);
+	vq->mem.dirty.logs_buffers = vhx_has_feature(dev, VHOST_F_LOG_ALL);
+	/* The areas may have become longer. */
+	vq->mem.is_ready = false;
 	/* Calls that were counted by other rules mean nothing now. */
 	vq->ring.is_signalled_valid = false;
 }
@@ -95,14 +207,25 @@ void vhx_vq_set_features(struct vhx_vq *vq)
  */
 int vhx_vq_start(struct vhx_vq *vq)
 {
-	vq->ring.is_le = vhx_has_feature(vq->dev->features,
-					 VIRTIO_F_VERSION_1) ||
+	vq->ring.is_le = vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1) ||
 			 virtio_legacy_is_little_endian();
 	vhx_vq_set_features(vq);
-	if (!vq->dev->map || !are_areas_ok(vq, vq->mem.area))
+	if (!vq->dev->map ||
+	    !vhx_vq_is_log_ok(vq, vq->mem.dirty.base, vq->dev->map) ||
+	    (!vq->mem.xlate.iotlb && !are_areas_ok(vq, vq->mem.addr)))
 		return -EFAULT;
-	vq->mem.desc_len = sizeof(struct vring_desc) * vq->ring.num;
-	return vq->ring.ops->start(&vq->ring, vq->base);
+	/*
+	 * Of a ring behind an IOTLB the client maps the used ring beforehand;
+	 * the other areas are asked for when it runs.
+	 */
+	vq->mem.uaddr[VHX_DEVICE] = NULL;
+	if (!vq->mem.xlate.iotlb)
+		vhx_vq_prepare(vq);
+	if (vq->ring.ops->start(&vq->ring, vq->base)) {
+		vhx_xlate_forget_misses(&vq->mem.xlate);
+		return -EFAULT;
+	}
+	return 0;
 }
 
 /**
@@ -114,6 +237,46 @@ int vhx_vq_start(struct vhx_vq *vq)
 void vhx_vq_stop(struct vhx_vq *vq)
 {
 	vq->base = vq->ring.ops->base(&vq->ring);
+	vhx_xlate_forget_misses(&vq->mem.xlate);
+}
+
+/**
+ * vhx_vq_xlate - turn descriptors of the burst in work into iovecs
+ * @vq: a started vq
+ * @slot: the descriptors
+ * @nr: how many
+ * @iov: result
+ * @max: room in @iov
+ *
+ * When one is not known, all that stand behind it in the burst are asked for.
+ *
+ * Context: worker, vq mutex
+ * Return: as vhx_xlate_slots()
+ */
+int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
+		 unsigned int nr, struct iovec *iov, unsigned int max)
+{
+	const struct vhx_slot *end = vq->burst.slot + vq->burst.nr_slots;
+	struct vhx_xlate *xlate = &vq->mem.xlate;
+	int ret = vhx_xlate_slots(xlate, slot, nr, iov, max);
+
+	switch (ret) {
+	case -EFAULT:
+		vq->ring.cause = "buffer outside the memory table";
+		break;
+	case -EPERM:
+		vq->ring.cause = "buffer not accessible by the IOTLB";
+		break;
+	case -ENOBUFS:
+		vq->ring.cause = "buffer in too many regions";
+		break;
+	case -EAGAIN:
+		for (; slot < end; slot++)
+			vhx_mem_want_iova(&vq->mem, slot->addr, slot->len,
+					  slot->flags & VRING_DESC_F_WRITE);
+		break;
+	}
+	return ret;
 }
 
 /**
@@ -143,6 +306,11 @@ void vhx_vq_fail(struct vhx_vq *vq, int err)
 	unsigned int tries = 8;
 	u16 seen;
 
+	/* The client was asked for an address, and its answer runs the ring. */
+	if (err == -EAGAIN) {
+		vq->stats.iotlb_waits++;
+		return;
+	}
 	/* An owner that is being killed has no memory any more. */
 	if (fatal_signal_pending(current))
 		return;
@@ -151,6 +319,8 @@ void vhx_vq_fail(struct vhx_vq *vq, int err)
 	 * A driver that mends the ring shall be heard: ask for a kick after
 	 * what it published, until that is not behind it already.
 	 */
+	if (!vq->mem.is_ready)
+		return;
 	do {
 		seen = vq->ring.avail_idx;
 		vq->ring.ops->arm(&vq->ring);
@@ -229,14 +399,19 @@ static bool fits_pointer(u64 uaddr)
  *
  * Context: owner, dev mutex
  * Return: 0, -EOPNOTSUPP (flags), -EFAULT (wider than a pointer), -EINVAL
- * (alignment; running and not accessible)
+ * (alignment; running and ring or its log not accessible)
  */
 int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 {
-	void __user *area[VHX_AREAS];
+	const u64 areas[VHX_AREAS] = {
+		[VHX_DESC] = addr->desc_user_addr,
+		[VHX_DRIVER] = addr->avail_user_addr,
+		[VHX_DEVICE] = addr->used_user_addr,
+	};
+	bool is_logged = addr->flags & BIT(VHOST_VRING_F_LOG);
+	bool has_iotlb = vq->mem.xlate.iotlb;
 
-	/* VHOST_VRING_F_LOG comes with the dirty log. */
-	if (addr->flags)
+	if (addr->flags & ~BIT(VHOST_VRING_F_LOG))
 		return -EOPNOTSUPP;
 	if (!fits_pointer(addr->desc_user_addr) ||
 	    !fits_pointer(addr->avail_user_addr) ||
@@ -247,14 +422,18 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 	    addr->log_guest_addr % VRING_USED_ALIGN_SIZE)
 		return -EINVAL;
 
-	area[VHX_DESC] = (void __user *)(unsigned long)addr->desc_user_addr;
-	area[VHX_DRIVER] = (void __user *)(unsigned long)addr->avail_user_addr;
-	area[VHX_DEVICE] = (void __user *)(unsigned long)addr->used_user_addr;
-	if (vq->backend && !are_areas_ok(vq, area))
+	if (vq->backend && !has_iotlb &&
+	    (!are_areas_ok(vq, areas) ||
+	     (is_logged &&
+	      !vhx_dirty_is_base_ok(vq->mem.dirty.base, addr->log_guest_addr,
+				    area_len(vq, VHX_DEVICE)))))
 		return -EINVAL;
 
 	mutex_lock(&vq->mutex);
-	memcpy(vq->mem.area, area, sizeof(area));
+	memcpy(vq->mem.addr, areas, sizeof(areas));
+	vq->mem.is_ready = false;
+	vq->mem.dirty.logs_ring = is_logged;
+	vq->mem.dirty.ring_gpa = addr->log_guest_addr;
 	mutex_unlock(&vq->mutex);
 	/* A ring that stopped where its areas were may go on now. */
 	vhx_worker_queue(vq->dev->worker, &vq->work);

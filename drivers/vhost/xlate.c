@@ -1,32 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Descriptor addresses to the owner's addresses. */
+/*
+ * Descriptor and ring addresses to the owner's addresses: by the memory
+ * table, or by an IOTLB whose misses the client is asked for.
+ */
 #include <linux/errno.h>
+#include <linux/minmax.h>
+#include <linux/poll.h>
 #include <linux/uaccess.h>
+#include <linux/vhost_types.h>
 
+#include "dirty.h"
 #include "xlate.h"
+
+/**
+ * vhx_xlate_set - choose where to look
+ * @xlate: the way
+ * @map: the owner's memory or NULL
+ * @iotlb: where to look instead, or NULL
+ *
+ * Misses that the client did not answer are forgotten.
+ *
+ * Context: vq mutex
+ */
+void vhx_xlate_set(struct vhx_xlate *xlate, const struct vhx_map *map,
+		   struct vhx_iotlb *iotlb)
+{
+	vhx_xlate_forget_misses(xlate);
+	xlate->map = map;
+	xlate->iotlb = iotlb;
+	vhx_xlate_forget_hits(xlate);
+}
+
+/**
+ * vhx_xlate_forget_misses - want no answers any more
+ * @xlate: the way
+ *
+ * Context: vq mutex
+ */
+void vhx_xlate_forget_misses(struct vhx_xlate *xlate)
+{
+	if (!xlate->iotlb)
+		return;
+	spin_lock(&xlate->iotlb->lock);
+	xlate->nr_misses = 0;
+	spin_unlock(&xlate->iotlb->lock);
+}
+
+/**
+ * vhx_xlate_forget_hits - empty the cache, before ranges are freed
+ * @xlate: the way
+ *
+ * Context: vq mutex
+ */
+void vhx_xlate_forget_hits(struct vhx_xlate *xlate)
+{
+	memset(xlate->hit, 0, sizeof(xlate->hit));
+}
+
+/*
+ * Notes a miss, once a page, and calls the client. Asking is bounded: what
+ * finds no room is asked for when it is met again.
+ */
+static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm)
+{
+	struct vhx_miss *miss = xlate->miss;
+
+	for (; miss < xlate->miss + xlate->nr_misses; miss++)
+		if (miss->iova >> VHX_XLATE_SHIFT == iova >> VHX_XLATE_SHIFT &&
+		    (miss->perm & perm) == perm)
+			return;
+	if (xlate->nr_misses == VHX_MISSES_MAX)
+		return;
+	*miss = (struct vhx_miss){ .iova = iova, .perm = perm };
+	xlate->nr_misses++;
+	xlate->asked++;
+	wake_up_interruptible_poll(&xlate->iotlb->wait,
+				   EPOLLIN | EPOLLRDNORM);
+}
+
+static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
+				       u8 perm)
+{
+	const struct vhx_range *range;
+
+	if (!xlate->iotlb)
+		return xlate->map ? vhx_map_find(xlate->map, addr, addr) : NULL;
+	/* Under one lock, so that no answer slips in between. */
+	spin_lock(&xlate->iotlb->lock);
+	range = vhx_map_find(xlate->iotlb->map, addr, addr);
+	if (!range)
+		add_miss(xlate, addr, perm);
+	spin_unlock(&xlate->iotlb->lock);
+	return range;
+}
 
 /*
  * Finds @addr and cuts @len (at least 1) to what is contiguous from there.
- * Guests have few regions and nearly all buffers lie in one, so the range
- * found last is tried first.
+ * Guests have few regions and nearly all buffers lie in one, so what was
+ * found last is tried first. Return: 0, -EFAULT (nothing there), -EPERM,
+ * -EAGAIN (asked for).
  */
-static void __user *find(struct vhx_xlate *xlate, u64 addr, u64 *len)
+static int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
+		void __user **uaddr)
 {
-	const struct vhx_range *range = xlate->hit;
+	const struct vhx_range **hit = xlate->hit, *range;
 	u64 rest;
 
+	if (xlate->iotlb)
+		hit += (addr >> VHX_XLATE_SHIFT) % VHX_HITS;
+	range = *hit;
 	if (!range || !vhx_range_has(range, addr)) {
-		range = xlate->map ? vhx_map_find(xlate->map, addr) : NULL;
+		range = look_up(xlate, addr, perm);
 		if (!range)
-			return NULL;
-		xlate->hit = range;
+			return xlate->iotlb ? -EAGAIN : -EFAULT;
+		*hit = range;
 	}
+	if ((range->perm & perm) != perm)
+		return -EPERM;
+	xlate->found++;
 	/* Of a range over all 2^64 addresses the length itself would wrap. */
 	rest = range->last - addr;
 	if (*len - 1 > rest)
 		*len = rest + 1;
-	return (void __user *)(unsigned long)
+	*uaddr = (void __user *)(unsigned long)
 		(range->uaddr + (addr - range->first));
+	return 0;
+}
+
+static u8 perm_of(const struct vhx_slot *slot)
+{
+	return slot->flags & VRING_DESC_F_WRITE ? VHOST_ACCESS_WO :
+						  VHOST_ACCESS_RO;
 }
 
 /**
@@ -41,13 +145,15 @@ static void __user *find(struct vhx_xlate *xlate, u64 addr, u64 *len)
  * the owner gave them: who copies checks access_ok().
  *
  * Context: vq mutex
- * Return: iovecs used, -EFAULT (not in the owner's memory), -ENOBUFS
+ * Return: iovecs used, -EFAULT (not in the owner's memory), -EPERM, -ENOBUFS,
+ * -EAGAIN (asked for; comes back when answered)
  */
 int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 		    unsigned int nr, struct iovec *iov, unsigned int max)
 {
 	unsigned int i, used = 0;
 	u64 addr, left, len;
+	int err;
 
 	for (i = 0; i < nr; i++) {
 		addr = slot[i].addr;
@@ -55,13 +161,50 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 			if (used == max)
 				return -ENOBUFS;
 			len = left;
-			iov[used].iov_base = find(xlate, addr, &len);
-			if (!iov[used].iov_base)
-				return -EFAULT;
+			err = find(xlate, addr, perm_of(&slot[i]), &len,
+				   &iov[used].iov_base);
+			if (err)
+				return err;
 			iov[used++].iov_len = len;
 		}
 	}
 	return used;
+}
+
+/**
+ * vhx_xlate_area - find a part of a ring
+ * @xlate: the way
+ * @addr: its address
+ * @len: its length in bytes, at least 1
+ * @perm: VHOST_ACCESS_*
+ * @uaddr: owner's address of it, or NULL: it is all there, but in pieces
+ *
+ * Context: vq mutex
+ * Return: 0, or -EFAULT, -EPERM, -EAGAIN as for vhx_xlate_slots()
+ */
+int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
+		   void __user **uaddr)
+{
+	void __user *first, *next = NULL, *part;
+	bool is_whole = true;
+	u64 left, size;
+	int err;
+
+	if (addr + (len - 1) < addr)
+		return -EFAULT;
+	for (left = len; left; left -= size, addr += size) {
+		size = left;
+		err = find(xlate, addr, perm, &size, &part);
+		if (err)
+			return err;
+		if (left == len)
+			first = part;
+		else
+			is_whole &= part == next;
+		next = part + size;
+	}
+	*uaddr = is_whole ? first : NULL;
+	return 0;
 }
 
 /**
@@ -72,18 +215,83 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
  * @len: bytes
  *
  * Context: vq mutex, on the owner's mm; may fault
- * Return: 0 or -EFAULT
+ * Return: 0, -EFAULT, -EPERM, -EAGAIN
  */
 int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
 {
 	void __user *uaddr;
 	u64 part;
+	int err;
 
 	for (; len; len -= part, addr += part, dst += part) {
 		part = len;
-		uaddr = find(xlate, addr, &part);
-		if (!uaddr || copy_from_user(dst, uaddr, part))
+		err = find(xlate, addr, VHOST_ACCESS_RO, &part, &uaddr);
+		if (err)
+			return err;
+		if (copy_from_user(dst, uaddr, part))
 			return -EFAULT;
 	}
 	return 0;
+}
+
+/**
+ * vhx_xlate_write - copy to a ring address
+ * @xlate: the way
+ * @addr: address; @addr + @len does not wrap
+ * @src: source
+ * @len: bytes
+ * @dirty: where to log it, if rings are logged
+ *
+ * Context: vq mutex, on the owner's mm; may fault
+ * Return: 0, -EFAULT, -EPERM, -EAGAIN
+ */
+int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
+		    u32 len, struct vhx_dirty *dirty)
+{
+	void __user *uaddr;
+	u64 part;
+	int err;
+
+	for (; len; len -= part, addr += part, src += part) {
+		part = len;
+		err = find(xlate, addr, VHOST_ACCESS_WO, &part, &uaddr);
+		if (err)
+			return err;
+		if (copy_to_user(uaddr, src, part))
+			return -EFAULT;
+		err = dirty->logs_ring ?
+			vhx_dirty_log_uaddr(dirty, (unsigned long)uaddr, part) :
+			0;
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * vhx_xlate_want - ask for what will be needed soon
+ * @xlate: the way
+ * @addr: address
+ * @len: bytes
+ * @perm: VHOST_ACCESS_*
+ *
+ * A client answers many misses about as fast as one. A no-op but with an
+ * IOTLB.
+ *
+ * Context: vq mutex
+ */
+void vhx_xlate_want(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm)
+{
+	const u64 page = 1 << VHX_XLATE_SHIFT;
+	u64 last = addr + len - 1;
+	unsigned int i;
+
+	if (!xlate->iotlb || !len || last < addr)
+		return;
+	for (i = 0; i < VHX_MISSES_MAX; i++) {
+		look_up(xlate, addr, perm);
+		if (last - addr < page - addr % page)
+			break;
+		addr += page - addr % page;
+	}
 }

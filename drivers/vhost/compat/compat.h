@@ -14,6 +14,8 @@
 
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/vhost.h>
+#include <linux/virtio_config.h>
 
 #include <vhx-config.h>
 
@@ -61,6 +63,19 @@ static inline void vhx_eventfd_signal(struct eventfd_ctx *ctx)
 					__cache->pagecnt_bias);		\
 	__cache->va = NULL;						\
 } while (0)
+#endif
+
+/* Drop when < 7.2 is gone. */
+#ifndef VHOST_GET_FEATURES_ARRAY
+struct vhost_features_array {
+	__u64 count;
+	__u64 features[];
+};
+
+#define VHOST_GET_FEATURES_ARRAY _IOR(VHOST_VIRTIO, 0x83,		\
+				      struct vhost_features_array)
+#define VHOST_SET_FEATURES_ARRAY _IOW(VHOST_VIRTIO, 0x83,		\
+				      struct vhost_features_array)
 #endif
 
 /* Drop when < 7.3 is gone. */

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IOTLB messages: read, write and poll of the node. With ACCESS_PLATFORM all
+ * addresses are an IOMMU's. A miss is asked for by a message to read, and
+ * answered by one to write. Who answers seldom waits for a run: only taking a
+ * range out needs the rings to stand still.
+ */
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "vhx.h"
+
+/* Module parameter max_iotlb_entries. */
+int vhx_max_iotlb_entries = 2048;
+
+/* Of a full IOTLB so much goes at once: the rings stand still meanwhile. */
+#define EVICT_PART	16
+
+/**
+ * vhx_iotlb_init - first set-up
+ * @iotlb: the IOTLB, off
+ */
+void vhx_iotlb_init(struct vhx_iotlb *iotlb)
+{
+	spin_lock_init(&iotlb->lock);
+	init_waitqueue_head(&iotlb->wait);
+}
+
+static void lock_vqs(struct vhx_dev *dev)
+{
+	mutex_lock(&dev->vq[VHX_RXQ].mutex);
+	mutex_lock_nested(&dev->vq[VHX_TXQ].mutex, VHX_TXQ);
+}
+
+static void unlock_vqs(struct vhx_dev *dev)
+{
+	mutex_unlock(&dev->vq[VHX_TXQ].mutex);
+	mutex_unlock(&dev->vq[VHX_RXQ].mutex);
+}
+
+/**
+ * vhx_iotlb_replace - switch to an empty IOTLB, or off
+ * @dev: the device
+ * @map: an empty map, or NULL
+ *
+ * An address means another thing then: a ring's are forgotten.
+ *
+ * Context: dev mutex, no vq mutex
+ */
+void vhx_iotlb_replace(struct vhx_dev *dev, struct vhx_map *map)
+{
+	struct vhx_iotlb *iotlb = &dev->iotlb;
+	bool is_switch = !map != !iotlb->map;
+	struct vhx_vq *vq;
+
+	if (!map && !iotlb->map)
+		return;
+	lock_vqs(dev);
+	spin_lock(&iotlb->lock);
+	swap(iotlb->map, map);
+	spin_unlock(&iotlb->lock);
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		vhx_xlate_set(&vq->mem.xlate, dev->map,
+			      iotlb->map ? iotlb : NULL);
+		vq->mem.is_ready = false;
+		if (is_switch)
+			memset(vq->mem.addr, 0, sizeof(vq->mem.addr));
+	}
+	unlock_vqs(dev);
+	vhx_map_free(map);
+	/* Who waits for messages of an IOTLB that is off shall know. */
+	wake_up_interruptible_all(&iotlb->wait);
+}
+
+/* Takes out what overlaps. Return: whether there was anything. */
+static bool remove_overlaps(struct vhx_map *map, u64 first, u64 last,
+			    struct list_head *removed)
+{
+	struct vhx_range *range;
+
+	while ((range = vhx_map_find(map, first, last))) {
+		vhx_map_remove(map, range);
+		list_add(&range->age, removed);
+	}
+	return !list_empty(removed);
+}
+
+static void remove_oldest(struct vhx_map *map, unsigned int nr,
+			  struct list_head *removed)
+{
+	struct vhx_range *range;
+
+	while (nr-- && map->nr) {
+		range = list_first_entry(&map->ages, struct vhx_range, age);
+		vhx_map_remove(map, range);
+		list_add(&range->age, removed);
+	}
+}
+
+/* Makes sure that no ring uses a range that was taken out; frees them. */
+static void forget(struct vhx_dev *dev, struct list_head *removed)
+{
+	struct vhx_range *range, *next;
+	struct vhx_vq *vq;
+
+	lock_vqs(dev);
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		vhx_xlate_forget_hits(&vq->mem.xlate);
+		list_for_each_entry(range, removed, age)
+			vhx_vq_forget_range(vq, range);
+	}
+	unlock_vqs(dev);
+	list_for_each_entry_safe(range, next, removed, age)
+		kfree(range);
+}
+
+/* Context: dev mutex. On return nothing is read or written there any more. */
+static void invalidate(struct vhx_dev *dev, u64 first, u64 last)
+{
+	struct vhx_iotlb *iotlb = &dev->iotlb;
+	LIST_HEAD(removed);
+	bool is_any;
+
+	spin_lock(&iotlb->lock);
+	is_any = remove_overlaps(iotlb->map, first, last, &removed);
+	spin_unlock(&iotlb->lock);
+	if (is_any)
+		forget(dev, &removed);
+}
+
+/* Drops the misses that a range answers. Return: whether there were any. */
+static bool answer_misses(struct vhx_xlate *xlate, const struct vhx_range *range)
+{
+	unsigned int i, kept = 0, nr = xlate->nr_misses;
+
+	for (i = 0; i < nr; i++)
+		if (!vhx_range_has(range, xlate->miss[i].iova))
+			xlate->miss[kept++] = xlate->miss[i];
+	xlate->nr_misses = kept;
+	return kept < nr;
+}
+
+static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
+{
+	u64 last = msg->iova + msg->size - 1;
+	struct vhx_iotlb *iotlb = &dev->iotlb;
+	bool is_answer[VHX_VQS];
+	struct vhx_range *range;
+	LIST_HEAD(removed);
+	unsigned int i;
+
+	if ((msg->perm & VHOST_ACCESS_RW) &&
+	    !access_ok((void __user *)(unsigned long)msg->uaddr, msg->size))
+		return -EFAULT;
+	range = vhx_map_new_range(msg->iova, last, msg->uaddr, msg->perm);
+	if (!range)
+		return -ENOMEM;
+
+	invalidate(dev, msg->iova, last);
+	spin_lock(&iotlb->lock);
+	if (iotlb->map->nr >= vhx_max_iotlb_entries)
+		remove_oldest(iotlb->map, iotlb->map->nr -
+			      vhx_max_iotlb_entries +
+			      vhx_max_iotlb_entries / EVICT_PART + 1, &removed);
+	vhx_map_add(iotlb->map, range);
+	for (i = 0; i < VHX_VQS; i++)
+		is_answer[i] = answer_misses(&dev->vq[i].mem.xlate, range);
+	spin_unlock(&iotlb->lock);
+
+	if (!list_empty(&removed))
+		forget(dev, &removed);
+	for (i = 0; i < VHX_VQS; i++)
+		if (is_answer[i] && dev->worker)
+			vhx_worker_queue(dev->worker, &dev->vq[i].work);
+	return 0;
+}
+
+/* Context: dev mutex. Return: 0 or -EFAULT for whatever is wrong. */
+static int take_message(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
+{
+	u64 last = msg->iova + msg->size - 1;
+
+	if (!dev->iotlb.map || !msg->size || last < msg->iova)
+		return -EFAULT;
+	switch (msg->type) {
+	case VHOST_IOTLB_UPDATE:
+		return update(dev, msg) ? -EFAULT : 0;
+	case VHOST_IOTLB_INVALIDATE:
+		invalidate(dev, msg->iova, last);
+		return 0;
+	default:
+		return -EFAULT;
+	}
+}
+
+/**
+ * vhx_iotlb_write - take a message from the client
+ * @dev: the device
+ * @from: struct vhost_msg or struct vhost_msg_v2
+ *
+ * The tail of the message may be missing. As in-tree, anyone who has the file
+ * may write.
+ *
+ * Context: may sleep
+ * Return: bytes of a whole message, -EINVAL (unknown, short, UPDATE of
+ * nothing), -EFAULT (refused)
+ */
+ssize_t vhx_iotlb_write(struct vhx_dev *dev, struct iov_iter *from)
+{
+	struct vhost_iotlb_msg msg;
+	size_t size, off;
+	int type, err;
+
+	if (!copy_from_iter_full(&type, sizeof(type), from))
+		return -EINVAL;
+	if (type == VHOST_IOTLB_MSG) {
+		size = sizeof(struct vhost_msg);
+		off = offsetof(struct vhost_msg, iotlb);
+	} else if (type == VHOST_IOTLB_MSG_V2) {
+		size = sizeof(struct vhost_msg_v2);
+		off = offsetof(struct vhost_msg_v2, iotlb);
+	} else {
+		return -EINVAL;
+	}
+	iov_iter_advance(from, off - sizeof(type));
+	if (!copy_from_iter_full(&msg, sizeof(msg), from))
+		return -EINVAL;
+	if (msg.type == VHOST_IOTLB_UPDATE && !msg.size)
+		return -EINVAL;
+
+	mutex_lock(&dev->mutex);
+	err = take_message(dev, &msg);
+	mutex_unlock(&dev->mutex);
+	return err ? err : size;
+}
+
+/* Finds the next miss to read. Context: the IOTLB's lock. */
+static struct vhx_miss *next_miss(struct vhx_dev *dev)
+{
+	struct vhx_xlate *xlate;
+	unsigned int q, i;
+
+	for (q = 0; q < VHX_VQS; q++) {
+		xlate = &dev->vq[q].mem.xlate;
+		for (i = 0; i < xlate->nr_misses; i++)
+			if (!xlate->miss[i].is_read)
+				return &xlate->miss[i];
+	}
+	return NULL;
+}
+
+static bool take_miss(struct vhx_dev *dev, struct vhost_iotlb_msg *msg)
+{
+	struct vhx_miss *miss;
+
+	spin_lock(&dev->iotlb.lock);
+	miss = next_miss(dev);
+	if (miss) {
+		miss->is_read = true;
+		msg->type = VHOST_IOTLB_MISS;
+		msg->iova = miss->iova;
+		msg->perm = miss->perm;
+	}
+	spin_unlock(&dev->iotlb.lock);
+	return miss;
+}
+
+/**
+ * vhx_iotlb_read - give a message to the client
+ * @dev: the device
+ * @to: room for struct vhost_msg or struct vhost_msg_v2, which are of one size
+ * @is_nonblock: do not wait
+ *
+ * Context: may sleep
+ * Return: bytes of a message, 0 (no room), -EAGAIN (none), -EBADFD (none, and
+ * no IOTLB that could have one), -ERESTARTSYS, -EFAULT
+ */
+ssize_t vhx_iotlb_read(struct vhx_dev *dev, struct iov_iter *to,
+		       bool is_nonblock)
+{
+	union {
+		struct vhost_msg v1;
+		struct vhost_msg_v2 v2;
+	} msg = {};
+	struct vhost_iotlb_msg *iotlb = &msg.v1.iotlb;
+	int err;
+
+	BUILD_BUG_ON(sizeof(msg.v1) != sizeof(msg.v2));
+	if (iov_iter_count(to) < sizeof(msg))
+		return 0;
+	msg.v1.type = VHOST_IOTLB_MSG;
+	if (READ_ONCE(dev->has_msg_v2)) {
+		msg.v2.type = VHOST_IOTLB_MSG_V2;
+		iotlb = &msg.v2.iotlb;
+	}
+	if (is_nonblock) {
+		if (!take_miss(dev, iotlb))
+			return -EAGAIN;
+	} else {
+		bool is_taken = false;
+
+		err = wait_event_interruptible(dev->iotlb.wait,
+			(is_taken = take_miss(dev, iotlb)) ||
+			!READ_ONCE(dev->iotlb.map));
+		if (err)
+			return err;
+		if (!is_taken)
+			return -EBADFD;
+	}
+	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ?
+		sizeof(msg) : -EFAULT;
+}
+
+/**
+ * vhx_iotlb_poll - whether there is a message to read
+ * @dev: the device
+ * @file: its file
+ * @wait: where to wait
+ *
+ * Return: EPOLL*
+ */
+__poll_t vhx_iotlb_poll(struct vhx_dev *dev, struct file *file,
+			poll_table *wait)
+{
+	__poll_t ready;
+
+	poll_wait(file, &dev->iotlb.wait, wait);
+	spin_lock(&dev->iotlb.lock);
+	ready = next_miss(dev) ? EPOLLIN | EPOLLRDNORM : 0;
+	spin_unlock(&dev->iotlb.lock);
+	return ready;
+}
