@@ -7,6 +7,7 @@ DESTDIR ?=
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 
 MODPROBE_D := $(DESTDIR)/etc/modprobe.d
+UAPI := $(DESTDIR)/usr/include/linux
 UPDATES := $(DESTDIR)/lib/modules/$(KERNELRELEASE)/updates
 DKMS_SRC := $(DESTDIR)/usr/src/vhx-$(VERSION)
 DKMS := $(shell command -v dkms 2>/dev/null)
@@ -54,6 +55,7 @@ docs:
 
 install: $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 etc/vhx.conf $(MODPROBE_D)/vhx.conf
+	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
 	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhost_net ]; then \
 		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net;'; \
 		echo 'the next open of /dev/vhost-net loads vhx_net.'; \
@@ -68,7 +70,8 @@ install-dkms:
 	[ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DKMS_SRC) $(UPDATES)/vhx_net.ko
 	mkdir -p $(DKMS_SRC)
-	cp -r Kbuild Makefile dkms.conf COPYING LICENSES drivers etc $(DKMS_SRC)
+	cp -r Kbuild Makefile dkms.conf COPYING LICENSES drivers include etc \
+		$(DKMS_SRC)
 	[ -n '$(DESTDIR)' ] || dkms add vhx/$(VERSION)
 	@[ -n '$(DESTDIR)' ] || dkms install vhx/$(VERSION) -k $(KERNELRELEASE) || \
 		{ [ $$? = 77 ] && echo 'This kernel is not supported: in-tree vhost_net goes on serving it.'; }
@@ -80,7 +83,7 @@ install-updates: $(if $(MODULE),,modules)
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
 
 uninstall:
-	rm -f $(MODPROBE_D)/vhx.conf
+	rm -f $(MODPROBE_D)/vhx.conf $(UAPI)/vhx.h
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
