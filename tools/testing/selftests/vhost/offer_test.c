@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* <linux/vhx.h>: the feature set that an open node offers. */
+#include <linux/vhx.h>
+
+#include "ctl_fixture.h"
+
+/* GET_FEATURES of the stock modules. */
+#define STOCK_6_1	0x33d008000ULL
+#define STOCK_6_12	0x1033d008000ULL
+#define STOCK_7_3	0x10b3d008000ULL
+
+#define ONLY_OURS() do {						\
+	RUN_IF_SET_UP();						\
+	if (strcmp(module_name(), "vhx_net"))				\
+		SKIP(return, "an ioctl of vhx_net alone");		\
+} while (0)
+
+CTL_FIXTURE(offer)
+
+static int set(struct dev *d, uint32_t set, uint32_t reserved)
+{
+	struct vhx_feature_set arg = { .set = set, .reserved = reserved };
+
+	return dev_ioctl(d, VHX_SET_FEATURE_SET, &arg, sizeof(arg));
+}
+
+TEST_F(offer, sets_are_stock_ok)
+{
+	static const uint64_t stock[] = {
+		[VHX_FEATURES_ALL] = STOCK_7_3,
+		[VHX_FEATURES_LINUX_6_1] = STOCK_6_1,
+		[VHX_FEATURES_LINUX_6_12] = STOCK_6_12,
+		[VHX_FEATURES_LINUX_7_3] = STOCK_7_3,
+	};
+	uint64_t got;
+
+	ONLY_OURS();
+	for (uint32_t i = 0; i < sizeof(stock) / sizeof(*stock); i++) {
+		ASSERT_EQ(0, set(&self->d, i, 0));
+		ASSERT_EQ(0, dev_get_u64(&self->d, VHOST_GET_FEATURES, &got));
+		EXPECT_EQ(stock[i], got);
+	}
+}
+
+TEST_F(offer, pinned_set_refuses_others_eopnotsupp)
+{
+	ONLY_OURS();
+	ASSERT_EQ(0, set(&self->d, VHX_FEATURES_LINUX_6_1, 0));
+	EXPECT_EQ(0, dev_u64(&self->d, VHOST_SET_FEATURES, STOCK_6_1));
+	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES,
+				       F_V1 | BIT_ULL(VIRTIO_F_RING_RESET)));
+}
+
+TEST_F(offer, unknown_set_einval)
+{
+	ONLY_OURS();
+	EXPECT_EQ(-EINVAL, set(&self->d, VHX_FEATURES_LINUX_7_3 + 1, 0));
+	EXPECT_EQ(-EINVAL, set(&self->d, UINT32_MAX, 0));
+	EXPECT_EQ(-EINVAL, set(&self->d, VHX_FEATURES_ALL, 1));
+	EXPECT_EQ(-EFAULT, dev_ioctl(&self->d, VHX_SET_FEATURE_SET, NULL, 0));
+}
+
+TEST_F(offer, with_owner_ebusy)
+{
+	ONLY_OURS();
+	ASSERT_EQ(0, dev_own(&self->d));
+	EXPECT_EQ(-EBUSY, set(&self->d, VHX_FEATURES_LINUX_6_1, 0));
+}
+
+TEST_HARNESS_MAIN
