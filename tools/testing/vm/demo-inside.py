@@ -100,7 +100,7 @@ def main():
           "emulation: the figures scatter,\nread the ratio, and that not "
           "finely.")
     if Guest.retries:
-        print(f"{Guest.retries} retries after a stall of the emulated CPU")
+        print(f"{Guest.retries} retries after a guest fell silent")
     bad = [f"{row['module']}: {text}" for row in rows
            for text in complaints(row)]
     print("\n".join(f"FAILED: {text}" for text in bad), flush=True)

@@ -500,7 +500,7 @@ def main():
     if opts.module:
         suite.case("unload_ok", host.unload, opts.module)
     if Guest.retries:
-        log(f"{Guest.retries} retries after a stall of the emulated CPU")
+        log(f"{Guest.retries} retries after a guest fell silent")
     print(f"1..{suite.done}")
     log(f"{suite.done - suite.failed - suite.skipped} passed, "
         f"{suite.failed} failed, {suite.skipped} skipped")
