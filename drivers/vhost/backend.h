@@ -25,6 +25,11 @@ struct vhx_backend_ops {
 	struct vhx_backend *(*attach)(struct file *file);
 	/** @detach: give peeked frames back, drop the file. May sleep. */
 	void (*detach)(struct vhx_backend *backend);
+	/**
+	 * @clear_error: take an error off the file. Return: whether there was
+	 * one that is not for good. NULL: all are.
+	 */
+	bool (*clear_error)(struct vhx_backend *backend);
 	/** @peek: length of the next frame with its header, 0 for none. */
 	size_t (*peek)(struct vhx_backend *backend);
 	/** @queued: frames that peek() will show without asking the file. */
@@ -62,5 +67,6 @@ struct vhx_backend {
 };
 
 extern const struct vhx_backend_ops vhx_backend_tap_ops;
+extern const struct vhx_backend_ops vhx_backend_packet_ops;
 
 #endif /* VHX_BACKEND_H */

@@ -177,8 +177,12 @@ int vhx_net_set_features(struct vhx_dev *dev, const u64 *features)
 /* Step 1: find the backend behind a descriptor; the old one if it is that. */
 static struct vhx_backend *resolve(int fd, struct vhx_backend *old)
 {
-	struct vhx_backend *backend;
+	static const struct vhx_backend_ops *const kinds[] = {
+		&vhx_backend_tap_ops, &vhx_backend_packet_ops,
+	};
+	struct vhx_backend *backend = ERR_PTR(-ENOTSOCK);
 	struct file *file;
+	unsigned int i;
 
 	/* Once: what the number stands for may change between two looks. */
 	file = fget(fd);
@@ -188,7 +192,8 @@ static struct vhx_backend *resolve(int fd, struct vhx_backend *old)
 		fput(file);
 		return old;
 	}
-	backend = vhx_backend_tap_ops.attach(file);
+	for (i = 0; i < ARRAY_SIZE(kinds) && backend == ERR_PTR(-ENOTSOCK); i++)
+		backend = kinds[i]->attach(file);
 	if (IS_ERR(backend))
 		fput(file);
 	return backend;
@@ -220,7 +225,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 /**
  * vhx_net_set_backend - VHOST_NET_SET_BACKEND
  * @vq: the vq
- * @fd: tap or macvtap, or VHOST_FILE_UNBIND to stop the ring
+ * @fd: tap, macvtap or raw packet socket, or VHOST_FILE_UNBIND to stop the ring
  *
  * On failure what was there runs on. Stopping never fails.
  *

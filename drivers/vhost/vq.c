@@ -288,9 +288,14 @@ int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
  */
 int vhx_vq_wait_backend(struct vhx_vq *vq)
 {
-	int err = vhx_poll_start(&vq->backend_poll, vq->dev->worker,
-				 vq->backend->file);
+	struct vhx_backend *backend = vq->backend;
+	int err;
 
+	err = vhx_poll_start(&vq->backend_poll, vq->dev->worker, backend->file);
+	if (err && backend->ops->clear_error &&
+	    backend->ops->clear_error(backend))
+		err = vhx_poll_start(&vq->backend_poll, vq->dev->worker,
+				     backend->file);
 	return err ? vhx_ring_fail(&vq->ring, err, "backend in error") : 0;
 }
 
