@@ -21,6 +21,29 @@ FIXTURE_VARIANT_ADD(fixture, v1_mrg_event_indirect) {			\
 FIXTURE_VARIANT_ADD(fixture, macvtap_v1_mrg_event_indirect) {		\
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT,		\
 	.kind = BE_MACVTAP,						\
+};									\
+FIXTURE_VARIANT_ADD(fixture, nohdr_v1_mrg_event_indirect) {		\
+	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT | F_VNET_HDR,	\
+};									\
+FIXTURE_VARIANT_ADD(fixture, macvtap_nohdr_v1_mrg_event_indirect) {	\
+	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT | F_VNET_HDR,	\
+	.kind = BE_MACVTAP,						\
+};									\
+FIXTURE_VARIANT_ADD(fixture, packet_legacy) { .kind = BE_PACKET };	\
+FIXTURE_VARIANT_ADD(fixture, packet_event_indirect) {			\
+	.features = F_EVENT | F_INDIRECT, .kind = BE_PACKET,		\
+};									\
+FIXTURE_VARIANT_ADD(fixture, packet_nohdr_v1_mrg_event_indirect) {	\
+	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT | F_VNET_HDR,	\
+	.kind = BE_PACKET,						\
+}
+
+/* Bytes of the header that the backend puts before frames. */
+static inline unsigned int backend_hdr(uint64_t features)
+{
+	if (features & F_VNET_HDR)
+		return 0;
+	return features & (F_MRG | F_V1) ? 12 : 10;
 }
 
 #endif /* DATA_VARIANTS_H */

@@ -29,6 +29,9 @@
 #ifndef PACKET_VNET_HDR
 #define PACKET_VNET_HDR		15
 #endif
+#ifndef PACKET_VNET_HDR_SZ
+#define PACKET_VNET_HDR_SZ	24
+#endif
 
 const uint8_t guest_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 0x11 };
 const uint8_t host_mac[ETH_ALEN] = { 2, 0, 0, 0, 0, 0x22 };
@@ -144,6 +147,7 @@ static int macvtap_node(const char *name)
 /*
  * A namespace with macvtap vt0 over one end of a veth pair, whose other end is
  * vt0p. Making one takes long, so each program does it once, before main.
+ * Packet sockets are bound to vt0l, below the macvtap.
  */
 int macvtap_prepare(void)
 {
@@ -163,9 +167,11 @@ int macvtap_prepare(void)
 /* A queue of the macvtap @name that macvtap_prepare() made. */
 int macvtap_open(const char *name, unsigned int hdr_len)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 	int fd = macvtap_node(name);
 
+	if (hdr_len)
+		ifr.ifr_flags |= IFF_VNET_HDR;
 	if (fd < 0)
 		return fd;
 	if (ioctl(fd, TUNSETIFF, &ifr)) {
@@ -231,6 +237,16 @@ int64_t link_packets(const char *name, bool rx)
 	return n;
 }
 
+/* The file that SET_BACKEND gets. @hdr_len 0: frames without virtio header. */
+static int guest_end_open(const struct net *n, unsigned int hdr_len)
+{
+	if (n->kind == BE_TAP)
+		return tap_open(n->tap_if, 0, hdr_len);
+	if (n->kind == BE_MACVTAP)
+		return macvtap_open(n->tap_if, hdr_len);
+	return pkt_open(n->tap_if, hdr_len);
+}
+
 int net_open(struct net *n, enum backend kind, unsigned int hdr_len)
 {
 	int ret = kind == BE_TAP ? netns_enter() : 0;
@@ -239,16 +255,15 @@ int net_open(struct net *n, enum backend kind, unsigned int hdr_len)
 	n->tap = n->pkt = -1;
 	if (ret)
 		return ret;
-	strcpy(n->tap_if, "vt0");
+	strcpy(n->tap_if, kind == BE_PACKET ? "vt0l" : "vt0");
 	strcpy(n->host_if, kind == BE_TAP ? "vt0" : "vt0p");
-	n->tap = kind == BE_TAP ? tap_open(n->tap_if, 0, hdr_len) :
-		 macvtap_open(n->tap_if, hdr_len);
+	n->tap = guest_end_open(n, hdr_len);
 	if (n->tap < 0)
 		return n->tap;
 	ret = link_up(n->tap_if, 65521);
 	if (ret)
 		return ret;
-	n->pkt = pkt_open(n->host_if);
+	n->pkt = pkt_open(n->host_if, PACKET_HDR);
 	return n->pkt < 0 ? n->pkt : 0;
 }
 
@@ -261,8 +276,24 @@ void net_close(struct net *n)
 	n->tap = n->pkt = -1;
 }
 
-/* A packet socket that sees and sends whole frames with virtio headers. */
-int pkt_open(const char *name)
+static int pkt_hdr(int fd, unsigned int hdr_len)
+{
+	int one = 1;
+
+	if (!hdr_len)
+		return 0;
+	if (hdr_len == PACKET_HDR)
+		return setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one,
+				  sizeof(one));
+	return setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR_SZ, &hdr_len,
+			  sizeof(hdr_len));
+}
+
+/*
+ * A packet socket that sees and sends whole frames, with virtio headers of
+ * @hdr_len bytes if that is not 0.
+ */
+int pkt_open(const char *name, unsigned int hdr_len)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	struct sockaddr_ll a = {
@@ -275,7 +306,7 @@ int pkt_open(const char *name)
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
-	    setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
+	    pkt_hdr(fd, hdr_len) ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
 		       sizeof(one)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Network half of the tests: a namespace of our own, taps and macvtaps, and
- * a packet socket on the host's side of them.
+ * Network half of the tests: a namespace of our own, taps, macvtaps and packet
+ * sockets, and a packet socket on the host's side of them.
  */
 #ifndef NET_LIB_H
 #define NET_LIB_H
@@ -12,7 +12,7 @@
 #define FRAME_MAX	65535
 #define PACKET_HDR	10	/* bytes of PACKET_VNET_HDR */
 
-enum backend { BE_TAP, BE_MACVTAP };
+enum backend { BE_TAP, BE_MACVTAP, BE_PACKET };
 
 struct net {
 	int tap;		/* what SET_BACKEND gets */
@@ -37,7 +37,7 @@ int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int net_open(struct net *n, enum backend kind, unsigned int hdr_len);
 void net_close(struct net *n);
 
-int pkt_open(const char *name);
+int pkt_open(const char *name, unsigned int hdr_len);
 int pkt_recv(int fd, struct virtio_net_hdr *h, void *frame, size_t size,
 	     int ms);
 int pkt_send(int fd, const struct virtio_net_hdr *h, const void *frame,

@@ -142,7 +142,7 @@ static int lives(fix *f)
 	int ret = rings(f);
 
 	close(f->n.pkt);
-	f->n.pkt = pkt_open("vt0");
+	f->n.pkt = pkt_open("vt0", PACKET_HDR);
 	if (!ret)
 		ret = start(f);
 	tx_add(tx, NULL, f->frame, sizeof(f->frame), &two_pieces, f->buf);
