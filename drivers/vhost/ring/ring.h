@@ -176,7 +176,7 @@ struct vhx_ring_ops {
  * @used_pos: next used entry to write
  * @signalled_pos: @used_pos at the last call_needed()
  * @flags: used->flags as last written
- * @is_le: ring fields are little-endian, else in the host's byte order
+ * @is_le: ring fields are little-endian, else big-endian
  * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
  * @is_in_order: VIRTIO_F_IN_ORDER was negotiated
  * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated

@@ -26,14 +26,13 @@ FIXTURE_TEARDOWN(area)							\
 	rig_destroy(self->rig);						\
 }
 
-#define RIG_VARIANT(area, name, engine, guest, le, foreign, event, size) \
+#define RIG_VARIANT(area, name, engine, guest, le, event, size) \
 FIXTURE_VARIANT_ADD(area, name##_n##size) {				\
 	.rig = {							\
 		.ops = &(engine),					\
 		.driver = &(guest),					\
 		.num = (size),						\
 		.is_le = (le),						\
-		.is_foreign = (foreign),				\
 		.has_event_idx = (event),				\
 	},								\
 }
@@ -51,23 +50,17 @@ FIXTURE_VARIANT_ADD(area, v1_in_order_n##size) {			\
 	},								\
 }
 
-#define RIG_SPLIT_VARIANT(area, name, le, foreign, event, size)		\
+#define RIG_SPLIT_VARIANT(area, name, le, event, size)			\
 	RIG_VARIANT(area, name, vhx_split_ops, driver_split_ops,	\
-		    le, foreign, event, size)
+		    le, event, size)
 
 #define RIG_SPLIT_FLAGS(area, size)					\
-	RIG_SPLIT_VARIANT(area, legacy_flags, false, false, false, size); \
-	RIG_SPLIT_VARIANT(area, v1_flags, true, false, false, size)
+	RIG_SPLIT_VARIANT(area, be_flags, false, false, size); \
+	RIG_SPLIT_VARIANT(area, v1_flags, true, false, size)
 
 #define RIG_SPLIT_EVENT(area, size)					\
-	RIG_SPLIT_VARIANT(area, legacy_event, false, false, true, size); \
-	RIG_SPLIT_VARIANT(area, v1_event, true, false, true, size)
-
-/* A legacy guest of the other endianness. */
-#define RIG_FOREIGN_FLAGS(area, size)					\
-	RIG_SPLIT_VARIANT(area, foreign_flags, false, true, false, size)
-#define RIG_FOREIGN_EVENT(area, size)					\
-	RIG_SPLIT_VARIANT(area, foreign_event, false, true, true, size)
+	RIG_SPLIT_VARIANT(area, be_event, false, true, size); \
+	RIG_SPLIT_VARIANT(area, v1_event, true, true, size)
 
 /* For bodies about the flags alone. */
 #define RIG_ALL_SIZES_FLAGS(area)					\
@@ -75,7 +68,6 @@ FIXTURE_VARIANT_ADD(area, v1_in_order_n##size) {			\
 	RIG_SPLIT_FLAGS(area, 2);					\
 	RIG_SPLIT_FLAGS(area, 4);					\
 	RIG_SPLIT_FLAGS(area, 256);					\
-	RIG_FOREIGN_FLAGS(area, 256);					\
 	RIG_SPLIT_FLAGS(area, 32768)
 
 /* For bodies about EVENT_IDX alone. */
@@ -84,7 +76,6 @@ FIXTURE_VARIANT_ADD(area, v1_in_order_n##size) {			\
 	RIG_SPLIT_EVENT(area, 2);					\
 	RIG_SPLIT_EVENT(area, 4);					\
 	RIG_SPLIT_EVENT(area, 256);					\
-	RIG_FOREIGN_EVENT(area, 256);					\
 	RIG_SPLIT_EVENT(area, 32768)
 
 #define RIG_ALL_SIZES(area)						\
@@ -97,8 +88,6 @@ FIXTURE_VARIANT_ADD(area, v1_in_order_n##size) {			\
 #define RIG_SIZES_FROM_256(area)					\
 	RIG_SPLIT_FLAGS(area, 256);					\
 	RIG_SPLIT_EVENT(area, 256);					\
-	RIG_FOREIGN_FLAGS(area, 256);					\
-	RIG_FOREIGN_EVENT(area, 256);					\
 	RIG_SPLIT_FLAGS(area, 32768);					\
 	RIG_SPLIT_EVENT(area, 32768)
 

@@ -6,7 +6,6 @@
 #include "driver.h"
 #include "fuzz.h"
 
-bool ring_env_legacy_is_foreign;
 __thread unsigned int ring_env_nr_mb;
 
 #define CHECK(x) do {							\
@@ -237,7 +236,6 @@ static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 	bool has_event_idx = header->flags & FUZZ_HAS_EVENT_IDX;
 	u32 i;
 
-	ring_env_legacy_is_foreign = header->flags & FUZZ_IS_FOREIGN;
 	fuzz->flags = header->flags;
 	for (i = 0; i < VHX_AREAS; i++)
 		fuzz->mem.len[i] = driver_split_ops.area_len(

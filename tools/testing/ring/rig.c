@@ -5,7 +5,6 @@
  */
 #include "rig.h"
 
-bool ring_env_legacy_is_foreign;
 __thread unsigned int ring_env_nr_mb;
 
 static void *alloc(size_t nr, size_t size)
@@ -25,7 +24,6 @@ struct rig *rig_create(const struct rig_variant *variant)
 	u16 num = variant->num;
 	unsigned int i;
 
-	ring_env_legacy_is_foreign = variant->is_foreign;
 	rig->variant = *variant;
 	for (i = 0; i < VHX_AREAS; i++)
 		rig->mem.len[i] = variant->driver->area_len(

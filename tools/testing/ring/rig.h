@@ -25,7 +25,6 @@ struct rig_variant {
 	const struct driver_ops *driver;
 	u16 num;
 	bool is_le;
-	bool is_foreign;	/* legacy guest of the other endianness */
 	bool has_event_idx;
 	bool is_in_order;
 };

@@ -50,17 +50,10 @@ static inline void virt_mb(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/*
- * Legacy rings are in the guest's byte order. When set, that is not ours, as
- * on a host of the other endianness: a conversion forgotten or made twice
- * shows on any host.
- */
-extern bool ring_env_legacy_is_foreign;
-
+/* Both orders are tested: a conversion forgotten or made twice shows in one. */
 static inline bool ring_env_swaps(bool is_le)
 {
-	return is_le ? __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ :
-		ring_env_legacy_is_foreign;
+	return is_le != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
 #define RING_ENV_CONVERT(bits)						\

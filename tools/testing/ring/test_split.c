@@ -243,7 +243,6 @@ TEST_F(split, unfetch_on_top_of_full_ring_ok)
 TEST_F(split, used_entry_layout_ok)
 {
 	struct rig *rig = self->rig;
-	bool is_be = rig->variant.is_foreign;
 	static const u8 le[] = { 0, 0, 1, 0, 0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12 };
 	static const u8 be[] = { 0, 0, 0, 1, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78 };
 	struct vhx_used used = { .len = 0x12345678 };
@@ -251,7 +250,7 @@ TEST_F(split, used_entry_layout_ok)
 	ASSERT_EQ(1, rig_offer(rig, 1));
 	ASSERT_EQ(1, rig_fetch(rig, 1));
 	ASSERT_EQ(0, rig_complete(rig, &used, 1));
-	EXPECT_EQ(0, memcmp(rig->mem.area[VHX_DEVICE], is_be ? be : le, 12));
+	EXPECT_EQ(0, memcmp(rig->mem.area[VHX_DEVICE], rig->variant.is_le ? le : be, 12));
 }
 
 
