@@ -57,7 +57,7 @@ struct vhx_backend_ops {
  * @ops: its kind
  * @file: the file; referenced
  * @hlen: header bytes before each frame: 0, 10, 12 or 24
- * @is_le: the header is little-endian, else in the host's byte order
+ * @is_le: the header is little-endian, else big-endian, as the ring
  */
 struct vhx_backend {
 	const struct vhx_backend_ops *ops;

@@ -33,6 +33,7 @@ union ioctl_arg {
  * @needs_owner: only the owner may; others get -EPERM
  * @dev_fn: handler of a device-wide one
  * @vq_fn: handler of one whose argument begins with the index of a vq
+ * @returns_arg: it does, though the number has no direction for that
  */
 struct ioctl_entry {
 	unsigned int cmd;
@@ -40,6 +41,7 @@ struct ioctl_entry {
 	int (*dev_fn)(struct vhx_dev *dev, union ioctl_arg *arg,
 		      void __user *uarg);
 	int (*vq_fn)(struct vhx_vq *vq, union ioctl_arg *arg);
+	bool returns_arg;
 };
 
 static int get_features(struct vhx_dev *dev, union ioctl_arg *arg,
@@ -180,6 +182,16 @@ static int get_base(struct vhx_vq *vq, union ioctl_arg *arg)
 	return vhx_vq_get_base(vq, &arg->state);
 }
 
+static int set_endian(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_vq_set_endian(vq, &arg->state);
+}
+
+static int get_endian(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_vq_get_endian(vq, &arg->state);
+}
+
 static int set_addr(struct vhx_vq *vq, union ioctl_arg *arg)
 {
 	return vhx_vq_set_addr(vq, &arg->addr);
@@ -227,6 +239,8 @@ static const struct ioctl_entry entries[] = {
 	{ VHOST_SET_VRING_NUM, true, NULL, set_num },
 	{ VHOST_SET_VRING_BASE, true, NULL, set_base },
 	{ VHOST_GET_VRING_BASE, true, NULL, get_base },
+	{ VHOST_SET_VRING_ENDIAN, true, NULL, set_endian },
+	{ VHOST_GET_VRING_ENDIAN, true, NULL, get_endian, true },
 	{ VHOST_SET_VRING_ADDR, true, NULL, set_addr },
 	{ VHOST_SET_VRING_KICK, true, NULL, set_kick },
 	{ VHOST_SET_VRING_CALL, true, NULL, set_call },
@@ -280,7 +294,8 @@ static long vhx_ioctl(struct file *file, unsigned int cmd, unsigned long param)
 	    copy_from_user(&arg, uarg, _IOC_SIZE(entry->cmd)))
 		goto out;
 	ret = dispatch(dev, entry, &arg, uarg);
-	if (!ret && (_IOC_DIR(entry->cmd) & _IOC_READ) &&
+	if (!ret &&
+	    (entry->returns_arg || (_IOC_DIR(entry->cmd) & _IOC_READ)) &&
 	    copy_to_user(uarg, &arg, _IOC_SIZE(entry->cmd)))
 		ret = -EFAULT;
 out:

@@ -83,6 +83,7 @@ struct vhx_stats {
  * @work: a run of tx.c or rx.c
  * @guest_hlen: header bytes that the guest sees and the backend does not
  * @hlen: header bytes that the guest sees
+ * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
  * @cursor: rx: next chain of @burst
@@ -107,6 +108,7 @@ struct vhx_vq {
 	struct vhx_work work;
 	unsigned int guest_hlen;
 	unsigned int hlen;
+	bool is_legacy_be;
 	bool is_mergeable;
 	struct vhx_stats stats;
 	unsigned int cursor;
@@ -206,6 +208,9 @@ void vhx_vq_fail(struct vhx_vq *vq, int err);
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state);
+int vhx_vq_set_endian(struct vhx_vq *vq,
+		      const struct vhost_vring_state *state);
+int vhx_vq_get_endian(struct vhx_vq *vq, struct vhost_vring_state *state);
 int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr);
 int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_call(struct vhx_vq *vq, const struct vhost_vring_file *file);

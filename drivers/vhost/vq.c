@@ -24,6 +24,7 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 	vq->ring.ops = &vhx_split_ops;
 	vq->ring.mem = &vq->mem;
 	vq->ring.num = 1;
+	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	vhx_work_init(&vq->work, run);
 	vhx_poll_init(&vq->kick_poll, &vq->work, EPOLLIN);
 	vhx_poll_init(&vq->backend_poll, &vq->work,
@@ -56,6 +57,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->mem.dirty.base = 0;
 	vq->ring.num = 1;
 	vq->base = 0;
+	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	mutex_unlock(&vq->mutex);
 }
 
@@ -208,7 +210,7 @@ void vhx_vq_set_features(struct vhx_vq *vq)
 int vhx_vq_start(struct vhx_vq *vq)
 {
 	vq->ring.is_le = vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1) ||
-			 virtio_legacy_is_little_endian();
+			 !vq->is_legacy_be;
 	vhx_vq_set_features(vq);
 	if (!vq->dev->map ||
 	    !vhx_vq_is_log_ok(vq, vq->mem.dirty.base, vq->dev->map) ||
@@ -386,6 +388,45 @@ int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state)
 	mutex_lock(&vq->mutex);
 	state->num = vq->backend ? vq->ring.ops->base(&vq->ring) : vq->base;
 	mutex_unlock(&vq->mutex);
+	return 0;
+}
+
+/**
+ * vhx_vq_set_endian - VHOST_SET_VRING_ENDIAN
+ * @vq: the vq
+ * @state: VHOST_VRING_LITTLE_ENDIAN or VHOST_VRING_BIG_ENDIAN in state->num
+ *
+ * For a legacy guest whose byte order is not the host's; of no effect with
+ * VIRTIO_F_VERSION_1. It is taken up when the ring starts.
+ *
+ * Context: owner, dev mutex
+ * Return: 0, -EBUSY (running), -EINVAL (neither)
+ */
+int vhx_vq_set_endian(struct vhx_vq *vq, const struct vhost_vring_state *state)
+{
+	if (vq->backend)
+		return -EBUSY;
+	if (state->num != VHOST_VRING_LITTLE_ENDIAN &&
+	    state->num != VHOST_VRING_BIG_ENDIAN)
+		return -EINVAL;
+	mutex_lock(&vq->mutex);
+	vq->is_legacy_be = state->num == VHOST_VRING_BIG_ENDIAN;
+	mutex_unlock(&vq->mutex);
+	return 0;
+}
+
+/**
+ * vhx_vq_get_endian - VHOST_GET_VRING_ENDIAN
+ * @vq: the vq, running or not
+ * @state: result in state->num
+ *
+ * Context: owner, dev mutex
+ * Return: 0
+ */
+int vhx_vq_get_endian(struct vhx_vq *vq, struct vhost_vring_state *state)
+{
+	state->num = vq->is_legacy_be ? VHOST_VRING_BIG_ENDIAN :
+					VHOST_VRING_LITTLE_ENDIAN;
 	return 0;
 }
 

@@ -276,10 +276,9 @@ int vq_layout(struct dev *d, unsigned int q, unsigned int num)
 void vq_rewind(struct vq *vq, uint16_t idx)
 {
 	vq->avail_idx = vq->used_idx = vq->kicked_idx = idx;
-	vq->avail->idx = vq->used->idx = idx;
+	vq->avail->idx = vq->used->idx = g16(vq->dev, idx);
 	vq->avail->flags = 0;
-	*vq_used_event(vq) = idx;
-	*vq_avail_event(vq) = idx;
+	*vq_used_event(vq) = *vq_avail_event(vq) = g16(vq->dev, idx);
 	vq->free_head = 0;
 	vq->n_free = vq->num;
 	for (unsigned int i = 0; i < vq->num; i++)

@@ -20,7 +20,7 @@
 #include <linux/virtio_ring.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the guest half stores native words: little-endian hosts only"
+#error "the guest half knows little-endian hosts only"
 #endif
 
 #ifndef VIRTIO_F_RING_RESET
@@ -74,6 +74,7 @@ struct dev {
 	bool compat;			/* ioctls by the 32-bit entry */
 	uint64_t features;
 	unsigned int hdr_len;		/* bytes of virtio_net_hdr */
+	bool is_be;			/* the guest is big-endian, legacy */
 	uint8_t *mem;
 	size_t brk;			/* bytes of mem handed out */
 	struct vq vq[2];
@@ -111,6 +112,7 @@ int vq_setup(struct dev *d, unsigned int q, unsigned int num);
 void *guest_alloc(struct dev *d, size_t size, size_t align);
 uint64_t gpa(struct dev *d, const void *p);
 bool has(const struct dev *d, uint64_t feature);
+uint16_t g16(const struct dev *d, uint16_t v);
 int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in);
 void vq_push(struct vq *vq, uint16_t head);
 void vq_unpush(struct vq *vq, uint16_t n);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The guest half: a split virtqueue driver, and what tests look at. */
+/*
+ * The guest half: a split virtqueue driver, and what tests look at. Tests that
+ * look into the ring themselves are those of a little-endian guest.
+ */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -47,21 +50,43 @@ uint16_t *vq_avail_event(struct vq *vq)
 	return (uint16_t *)&vq->used->ring[vq->num];
 }
 
+/* To and from the guest's byte order. */
+uint16_t g16(const struct dev *d, uint16_t v)
+{
+	return d->is_be ? __builtin_bswap16(v) : v;
+}
+
+static uint32_t g32(const struct dev *d, uint32_t v)
+{
+	return d->is_be ? __builtin_bswap32(v) : v;
+}
+
+static uint64_t g64(const struct dev *d, uint64_t v)
+{
+	return d->is_be ? __builtin_bswap64(v) : v;
+}
+
+static void fill_desc(const struct dev *d, struct vring_desc *desc,
+		      uint64_t addr, uint32_t len, uint16_t flags,
+		      uint16_t next)
+{
+	desc->addr = g64(d, addr);
+	desc->len = g32(d, len);
+	desc->flags = g16(d, flags);
+	desc->next = g16(d, next);
+}
+
 static void fill_table(struct vq *vq, uint16_t head, const struct seg *s,
 		       int n_out, int n)
 {
 	struct vring_desc *t = vq->tables + (size_t)head * TABLE_LEN;
 
-	for (int i = 0; i < n; i++) {
-		t[i].addr = gpa(vq->dev, s[i].p);
-		t[i].len = s[i].len;
-		t[i].flags = (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
-			     (i >= n_out ? VRING_DESC_F_WRITE : 0);
-		t[i].next = i + 1;
-	}
-	vq->desc[head].addr = gpa(vq->dev, t);
-	vq->desc[head].len = n * sizeof(*t);
-	vq->desc[head].flags = VRING_DESC_F_INDIRECT;
+	for (int i = 0; i < n; i++)
+		fill_desc(vq->dev, &t[i], gpa(vq->dev, s[i].p), s[i].len,
+			  (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+			  (i >= n_out ? VRING_DESC_F_WRITE : 0), i + 1);
+	fill_desc(vq->dev, &vq->desc[head], gpa(vq->dev, t), n * sizeof(*t),
+		  VRING_DESC_F_INDIRECT, 0);
 }
 
 static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
@@ -69,13 +94,11 @@ static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
 {
 	uint16_t slot = head;
 
-	for (int i = 0; i < n; i++, slot = vq->next[slot]) {
-		vq->desc[slot].addr = gpa(vq->dev, s[i].p);
-		vq->desc[slot].len = s[i].len;
-		vq->desc[slot].flags = (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
-				       (i >= n_out ? VRING_DESC_F_WRITE : 0);
-		vq->desc[slot].next = vq->next[slot];
-	}
+	for (int i = 0; i < n; i++, slot = vq->next[slot])
+		fill_desc(vq->dev, &vq->desc[slot], gpa(vq->dev, s[i].p),
+			  s[i].len, (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+			  (i >= n_out ? VRING_DESC_F_WRITE : 0),
+			  vq->next[slot]);
 }
 
 /*
@@ -108,7 +131,7 @@ int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in)
 /* Make @head the next entry of the avail ring, valid or not. */
 void vq_push(struct vq *vq, uint16_t head)
 {
-	vq->avail->ring[vq->avail_idx++ & (vq->num - 1)] = head;
+	vq->avail->ring[vq->avail_idx++ & (vq->num - 1)] = g16(vq->dev, head);
 }
 
 /* Take back the last @n entries, which the device has not consumed. */
@@ -121,7 +144,7 @@ void vq_unpush(struct vq *vq, uint16_t n)
 
 void vq_publish(struct vq *vq)
 {
-	store_release(&vq->avail->idx, vq->avail_idx);
+	store_release(&vq->avail->idx, g16(vq->dev, vq->avail_idx));
 }
 
 void vq_kick(struct vq *vq)
@@ -141,9 +164,11 @@ bool vq_kick_wanted(struct vq *vq)
 	full_barrier();
 	vq->kicked_idx = vq->avail_idx;
 	if (has(vq->dev, F_EVENT))
-		return vring_need_event(load_acquire(vq_avail_event(vq)),
+		return vring_need_event(g16(vq->dev,
+					    load_acquire(vq_avail_event(vq))),
 					vq->avail_idx, old);
-	return !(load_acquire(&vq->used->flags) & VRING_USED_F_NO_NOTIFY);
+	return !(g16(vq->dev, load_acquire(&vq->used->flags)) &
+		 VRING_USED_F_NO_NOTIFY);
 }
 
 void vq_publish_kick(struct vq *vq)
@@ -156,7 +181,8 @@ void vq_publish_kick(struct vq *vq)
 /* Return: used elements that wait for vq_pop(). */
 unsigned int vq_used(struct vq *vq)
 {
-	return (uint16_t)(load_acquire(&vq->used->idx) - vq->used_idx);
+	return (uint16_t)(g16(vq->dev, load_acquire(&vq->used->idx)) -
+			  vq->used_idx);
 }
 
 /* Return: the head slot of the next used chain, or -EAGAIN. */
@@ -169,12 +195,14 @@ int vq_pop(struct vq *vq, uint32_t *len)
 	if (!vq_used(vq))
 		return -EAGAIN;
 	e = vq->used->ring[vq->used_idx++ & (vq->num - 1)];
+	e.id = g32(vq->dev, e.id);
 	if (len)
-		*len = e.len;
+		*len = g32(vq->dev, e.len);
 	if (e.id >= vq->num)
 		return -ERANGE;
-	for (last = e.id; vq->desc[last].flags & VRING_DESC_F_NEXT; slots++)
-		last = vq->desc[last].next;
+	for (last = e.id;
+	     g16(vq->dev, vq->desc[last].flags) & VRING_DESC_F_NEXT; slots++)
+		last = g16(vq->dev, vq->desc[last].next);
 	vq->next[last] = vq->free_head;
 	vq->free_head = e.id;
 	vq->n_free += slots;
@@ -191,7 +219,7 @@ int vq_wait(struct vq *vq, unsigned int n, int ms)
 	bool late = false;
 
 	if (has(vq->dev, F_EVENT))
-		*vq_used_event(vq) = vq->used_idx + n - 1;
+		*vq_used_event(vq) = g16(vq->dev, vq->used_idx + n - 1);
 	else
 		vq->avail->flags = 0;
 	full_barrier();
