@@ -100,17 +100,33 @@ def open_tap(net):
     return fd
 
 
+# -M, further options, further words of the kernel's command line
+VIOMMU = ["-device", "intel-iommu,intremap=on,device-iotlb=on"]
+MACHINES = {
+    "microvm": ("microvm,pcie=on,rtc=on", [], "reboot=t"),
+    "q35": ("q35,hpet=off", [], "reboot=a"),
+    "viommu": ("q35,hpet=off,kernel-irqchip=split", VIOMMU,
+               "reboot=a intel_iommu=on iommu.strict=1"),
+    "viommu-lazy": ("q35,hpet=off,kernel-irqchip=split", VIOMMU,
+                    "reboot=a intel_iommu=on iommu.strict=0"),
+}
+
+
 class Guest:
-    """One guest.  accel: kvm or tcg; machine: microvm or q35.
+    """One guest.  accel: kvm or tcg; machine: a name in MACHINES; incoming: an
+    address to migrate from.
 
     microvm boots quicker, but without KVM's clock it has nothing to calibrate
-    the TSC by, and it has no I/O space for legacy devices: q35 for both.
+    the TSC by, and it has no I/O space for legacy devices: q35 for both, and
+    for a newer QEMU, whose microvm does not come up under KVM on emulated SVM.
     """
     retries = 0                     # of all guests: reported at the end
+    qemu = ["qemu-system-x86_64"]
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
-                 mem="256M", log=None, snapshot=None):
+                 mem="256M", log=None, snapshot=None, incoming=None):
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
+        self.incoming = incoming
         # KVM of 7.x gives a machine up ("KVM internal error. Suberror: 3") that
         # stores to a device while an event is delivered, and emulated SVM says
         # that of many kicks: there the devices are kicked by port, and a
@@ -118,7 +134,8 @@ class Guest:
         is_old_kvm = accel == "kvm" and os.uname().release.startswith("6.")
         self.kick = ",modern-pio-notify=on" if accel == "kvm" and \
             not is_old_kvm else ""
-        self.machine = machine or ("microvm" if is_old_kvm else "q35")
+        is_quick = is_old_kvm and len(self.qemu) == 1
+        self.machine = machine or ("microvm" if is_quick else "q35")
         self.name, self.cpus, self.mem, self.log = name, cpus, mem, log
         self.proc = self.ctl = self.mon = None
         self.boot_id = self.release = ""
@@ -170,15 +187,12 @@ class Guest:
         return ["-netdev", args, "-device", device]
 
     def args(self, fds):
-        machine = {"microvm": "microvm,pcie=on,rtc=on",
-                   "q35": "q35,hpet=off"}
-        # reboot by the way that the machine type has
+        machine, options, append = MACHINES[self.machine]
         append = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
                   "tsc=reliable no_timer_check random.trust_cpu=on audit=0 "
-                  "nowatchdog ipv6.disable=1 reboot=" +
-                  ("t" if self.machine == "microvm" else "a"))
-        args = ["qemu-system-x86_64", "-name", self.name,
-                "-M", machine[self.machine], "-accel", self.accel,
+                  "nowatchdog ipv6.disable=1 " + append)
+        args = [*self.qemu, "-name", self.name,
+                "-M", machine, "-accel", self.accel, *options,
                 "-cpu", "EPYC,check=off" if self.accel == "kvm" else "max",
                 "-smp", str(self.cpus), "-m", self.mem, "-nodefaults",
                 "-no-user-config", "-display", "none",
@@ -194,6 +208,8 @@ class Guest:
             args += self.net_args(index, net, fds)
         if self.snapshot:
             args += ["-incoming", f"exec:cat {self.snapshot}"]
+        if self.incoming:
+            args += ["-incoming", self.incoming]
         return args
 
     # -- start, reset, stop ------------------------------------------------

@@ -88,6 +88,8 @@ def parse():
     parser.add_argument("--accel", default="kvm", choices=("kvm", "tcg"))
     parser.add_argument("--module", choices=("vhx_net", host.IN_TREE),
                         help="load it first, and see that it unloads")
+    parser.add_argument("--qemu", default="", metavar="7.2|10.0|11.1|PATH",
+                        help="the machine's own, or that of vm run -r qemu-...")
     parser.add_argument("--variant", help="second word of the names")
     parser.add_argument("--groups", help="of " + ",".join(GROUPS))
     parser.add_argument("--only", help="regular expression on the names")
@@ -100,6 +102,7 @@ def parse():
 
 def main():
     opts = parse()
+    Guest.qemu = host.qemu(opts.qemu)
     host.SLOW = 1 if opts.accel == "kvm" else 5
     suite = Suite(opts.variant or opts.accel, opts.only)
     print("KTAP version 1", flush=True)

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import random
+import re
 import socket
 import socketserver
 import stat
@@ -34,6 +35,29 @@ def sh(*argv, timeout=60):
         raise HostError(f"{' '.join(argv)}: {done.returncode}: "
                         f"{done.stdout.strip()[-300:]}")
     return done.stdout
+
+
+def enter_root(name):
+    """Words that run a command in the root that vm run -r made."""
+    root = os.environ.get("VHX_ROOT_" + re.sub("[^a-z0-9]", "_", name))
+    if not root:
+        raise HostError(f"no root {name}: vm run -r {name}")
+    for path in ("/dev", "/proc", "/sys", "/run", "/tmp",
+                 os.environ["VHX_CACHE"]):
+        if not os.path.ismount(root + path):
+            os.makedirs(root + path, exist_ok=True)
+            sh("mount", "--bind", path, root + path)
+    return ["chroot", root]
+
+
+def qemu(version):
+    """Words that run a QEMU: the machine's own, of a root, or a path."""
+    if "/" in version:
+        return [version]
+    own = sh("qemu-system-x86_64", "--version").split("version ")[1]
+    if not version or own.startswith(version + "."):
+        return ["qemu-system-x86_64"]
+    return [*enter_root(f"qemu-{version}"), "qemu-system-x86_64"]
 
 
 def load(module, node):
@@ -79,9 +103,13 @@ def modprobe_kvm():
 
 # -- links -----------------------------------------------------------------
 
-def make_bridge():
+def no_ipv6():
     with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
         file.write("1")
+
+
+def make_bridge():
+    no_ipv6()
     sh("modprobe", "bridge")
     sh("ip", "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0",
        "stp_state", "0")
@@ -96,7 +124,9 @@ def drop_bridge():
 def make_tap(name, queues=1):
     many = ["multi_queue"] if queues > 1 else []
     sh("ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr", *many)
-    sh("ip", "link", "set", name, "master", BRIDGE, "up")
+    if os.path.exists(f"/sys/class/net/{BRIDGE}"):
+        sh("ip", "link", "set", name, "master", BRIDGE)
+    sh("ip", "link", "set", name, "up")
 
 
 def drop_tap(name):
