@@ -11,6 +11,7 @@ import sys
 
 import cases
 import host
+import migrate
 from bench import Bench, Suite, log
 from guest import Guest
 
@@ -76,7 +77,7 @@ def group_one(bench, case):
 
 
 GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
-          "legacy": group_legacy, "one": group_one}
+          "legacy": group_legacy, "one": group_one, "migrate": migrate.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 

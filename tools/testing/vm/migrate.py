@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Live migration between two QEMUs, back and forth, under a stream.
+
+While the guest moves it hashes what the host sends, and writes and compares
+patterns in its memory: a page that the dirty log missed shows in either.
+"""
+import hashlib
+import os
+import random
+import socket
+import threading
+import time
+
+import cases
+import host
+from bench import log
+from guest import GuestError, GuestTimeout
+
+TIMES = 10
+RATE = 2 << 20                      # bytes a second: the guest hashes as well
+
+# Patterns come and are compared, one stays; what differs is told in mem.bad.
+MEMORY = """
+cat >/tmp/memory <<'END'
+head -c 4194304 /dev/urandom >/tmp/mem.keep
+want=$(sha256sum </tmp/mem.keep)
+n=0
+while [ ! -e /tmp/mem.stop ]; do
+	head -c 1048576 /dev/urandom >/tmp/mem.a && cp /tmp/mem.a /tmp/mem.b
+	cmp -s /tmp/mem.a /tmp/mem.b || echo "$n: a copy differs" >>/tmp/mem.bad
+	[ "$(sha256sum </tmp/mem.keep)" = "$want" ] ||
+		echo "$n: the pattern changed" >>/tmp/mem.bad
+	n=$((n + 1))
+	echo $n >/tmp/mem.rounds
+	sleep 0.1
+done
+echo >/tmp/mem.ended
+END
+sh /tmp/memory >/dev/null 2>&1 &
+"""
+
+HASH = """
+(wget -q -O - %s | sha256sum >/tmp/stream.sum; echo >/tmp/stream.ended) \\
+	>/dev/null 2>&1 &
+"""
+
+
+class Stream(threading.Thread):
+    """Bytes over one HTTP connection until the end is asked for."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.sock = socket.create_server((host.ADDR, 0))
+        self.sock.settimeout(30)
+        self.url = f"http://{host.ADDR}:{self.sock.getsockname()[1]}/"
+        self.ending, self.error = threading.Event(), None
+        self.sum, self.sent = hashlib.sha256(), 0
+        self.start()
+
+    def run(self):
+        try:
+            conn, _ = self.sock.accept()
+            with conn:
+                conn.settimeout(120)
+                conn.recv(4096)
+                conn.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                self.feed(conn)
+        except OSError as err:
+            self.error = err
+
+    def feed(self, conn):
+        blob = random.Random(2).randbytes(1 << 20)
+        due = time.monotonic()
+        while not self.ending.is_set():
+            # no two chunks are alike, so a page that came twice shows
+            at = self.sent * 31 % (len(blob) - 16384)
+            chunk = self.sent.to_bytes(8, "big") + blob[at:at + 16376]
+            conn.sendall(chunk)
+            self.sum.update(chunk)
+            self.sent += len(chunk)
+            due = max(due + len(chunk) / RATE, time.monotonic() - 1)
+            time.sleep(max(0, due - time.monotonic()))
+
+    def end(self):
+        """Stop; the hash of all that was sent."""
+        self.ending.set()
+        self.join(120)
+        self.sock.close()
+        if self.error or self.is_alive():
+            raise host.HostError(f"the stream: {self.error or 'stuck'}")
+        return self.sum.hexdigest()
+
+
+class Mover:
+    """The guest is bench.guests[0]; the spare tap waits for the next QEMU."""
+
+    def __init__(self, bench):
+        self.bench, self.stream = bench, None
+        self.nets = [bench.net(0), bench.net(1)]
+        # one guest: it keeps its addresses
+        self.nets[1].mac, self.nets[1].addr = self.nets[0].mac, self.nets[0].addr
+        self.add(self.nets[0])
+
+    def add(self, net, incoming=None):
+        guest = self.bench.guest(len(self.bench.guests), [net], mem="128M",
+                                 machine="q35", incoming=incoming)
+        self.bench.guests.append(guest)
+        return guest
+
+    def begin(self):
+        self.bench.guests[0].check(MEMORY)
+        self.stream = Stream()
+        self.bench.guests[0].check(HASH % self.stream.url)
+        self.wait_sent(1 << 20)
+        return self.stream.url
+
+    def wait_sent(self, count):
+        """Until the guest took that much more."""
+        until, deadline = self.stream.sent + count, time.monotonic() + 60
+        while self.stream.sent < until:
+            if self.stream.error or time.monotonic() > deadline:
+                raise host.HostError(f"the stream stopped after "
+                                     f"{self.stream.sent}: {self.stream.error}")
+            time.sleep(0.1)
+
+    def move(self):
+        """One migration: milliseconds of downtime."""
+        old = self.bench.guests[0]
+        spare = self.nets[old.nets[0] is self.nets[0]]
+        path = os.path.join(old.dir, "migration")
+        new = self.add(spare, f"unix:{path}")
+        deadline = time.monotonic() + 60
+        new.launch(deadline)
+        status, logged = migrate(old, path, deadline)
+        while new.qmp("query-status")["status"] != "running":
+            if time.monotonic() > deadline:
+                raise GuestTimeout("the destination does not run")
+            time.sleep(0.05)
+        if not logged:
+            raise host.HostError("vhost's dirty log was not seen on")
+        if status["ram"]["dirty-sync-count"] < 2:
+            raise host.HostError(f"pages were sent in one pass: {status}")
+        new.boot_id, new.count = old.boot_id, old.count
+        self.bench.guests.remove(old)
+        old.stop()
+        self.wait_sent(RATE // 2)
+        return status
+
+    def move_often(self):
+        for turn in range(TIMES):
+            status = self.move()
+            ram = status["ram"]
+            log(f"migration {turn + 1}: {status['total-time']} ms, "
+                f"down {status['downtime']} ms, {ram['dirty-sync-count']} "
+                f"passes, {ram['normal']} pages, log on, "
+                f"{self.stream.sent >> 20} MiB streamed")
+        return f"{TIMES} times"
+
+    def stream_intact(self):
+        want = self.stream.end()
+        out = self.wait_file("stream.ended", "cat /tmp/stream.sum")
+        cases.same("the stream", out.split()[0], want)
+        return f"{self.stream.sent} bytes"
+
+    def memory_intact(self):
+        guest = self.bench.guests[0]
+        guest.check("touch /tmp/mem.stop")
+        out = self.wait_file("mem.ended",
+                             "cat /tmp/mem.rounds; cat /tmp/mem.bad; true")
+        rounds, *bad = [line for line in out.splitlines()
+                        if "can't open" not in line]
+        if bad or int(rounds) < TIMES:
+            raise host.HostError(f"after {rounds} rounds: {bad}")
+        return f"{rounds} rounds"
+
+    def wait_file(self, name, then):
+        return self.bench.guests[0].check(
+            f"n=0; until [ -e /tmp/{name} ]; do n=$((n + 1)); "
+            f"[ $n -lt 300 ] || exit; sleep 0.2; done; {then}", 90)
+
+
+def vhost_logs(guest, path):
+    """Whether QEMU says that the device's dirty log is on."""
+    status = guest.qmp("x-query-virtio-status", path=path)
+    return bool(status.get("vhost-dev", {}).get("log-enabled"))
+
+
+def migrate(guest, path, deadline):
+    """Migrate to a unix socket: (QEMU's last word, log seen on)."""
+    net = [dev["path"] for dev in guest.qmp("x-query-virtio")
+           if dev["name"] == "virtio-net"][0]
+    if vhost_logs(guest, net):
+        raise host.HostError("the dirty log is on before the migration")
+    guest.qmp("migrate-set-parameters",
+              **{"max-bandwidth": 64 << 20, "downtime-limit": 1000})
+    guest.qmp("migrate", uri=f"unix:{path}")
+    logged = False
+    while True:
+        status = guest.qmp("query-migrate")
+        if status["status"] == "completed":
+            return status, logged
+        if status["status"] in ("failed", "cancelled"):
+            raise GuestError(f"migration: {status}")
+        if time.monotonic() > deadline:
+            raise GuestTimeout(f"migration: {status}")
+        logged = logged or vhost_logs(guest, net)
+        time.sleep(0.05)
+
+
+def group(bench, case):
+    mover = Mover(bench)
+    if not case("migrate_boot_ok", bench.start):
+        return
+    if not case("migrate_stream_starts_ok", mover.begin):
+        return
+    if not case(f"migrate_{TIMES}_times_ok", mover.move_often):
+        return
+    case("migrate_stream_intact_ok", mover.stream_intact)
+    case("migrate_memory_intact_ok", mover.memory_intact)
+    case("migrate_worker_seen_ok", cases.worker_seen, bench)
+    for name, func, *args in cases.TRAFFIC:
+        case("migrate_" + name, func, bench, *args)
