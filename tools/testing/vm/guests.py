@@ -12,6 +12,7 @@ import sys
 import cases
 import host
 import migrate
+import ovs
 import viommu
 from bench import Bench, Suite, log
 from guest import Guest
@@ -79,7 +80,8 @@ def group_one(bench, case):
 
 GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
           "legacy": group_legacy, "one": group_one, "migrate": migrate.group,
-          "viommu": viommu.group, "viommu-lazy": viommu.group_lazy}
+          "viommu": viommu.group, "viommu-lazy": viommu.group_lazy,
+          "ovs": ovs.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 
