@@ -13,6 +13,7 @@ import cases
 import host
 import migrate
 import ovs
+import testpmd
 import viommu
 from bench import Bench, Suite, log
 from guest import Guest
@@ -81,7 +82,7 @@ def group_one(bench, case):
 GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
           "legacy": group_legacy, "one": group_one, "migrate": migrate.group,
           "viommu": viommu.group, "viommu-lazy": viommu.group_lazy,
-          "ovs": ovs.group}
+          "ovs": ovs.group, "testpmd": testpmd.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 
