@@ -4,6 +4,7 @@ import re
 
 import cases
 import host
+from bench import Skip
 from hits import Hits
 
 ACCESS_PLATFORM = 33                # VIRTIO_F_ACCESS_PLATFORM
@@ -29,9 +30,19 @@ def translated(bench, kind):
     return found
 
 
-def messages(bench, name, func, *args):
+def flushes_all(bench):
+    """In 7.2 a flush of all reaches vhost as something else: with in-tree
+    vhost_net too the guest then gets what is not its own."""
+    version = bench.guests[0].qmp("query-version")["qemu"]
+    if version["major"] < 10:
+        raise Skip("this QEMU loses invalidations of a whole domain")
+
+
+def messages(bench, lazy, func, *args):
     """A case, and how often QEMU read and wrote the node in it: misses, and
     updates with invalidations."""
+    if lazy:
+        flushes_all(bench)
     with open("/sys/kernel/tracing/available_filter_functions") as file:
         names = re.findall(CALLS, file.read(), re.M)
     with Hits(*names) as hits:
@@ -47,7 +58,7 @@ def group_of(bench, case, lazy):
         return False
     case(word + "translated_ok", translated, bench, "DMA-FQ" if lazy else "DMA")
     for name, func, *args in cases.TRAFFIC:
-        case(word + name, messages, bench, name, func, *args)
+        case(word + name, messages, bench, lazy, func, *args)
     return True
 
 
