@@ -201,6 +201,8 @@ int dev_mem_table(struct dev *d)
 		.userspace_addr = (uintptr_t)d->mem,
 	};
 
+	if (d->n_regions)
+		return dev_mem_regions(d, d->region, d->n_regions);
 	return dev_mem_regions(d, &r, 1);
 }
 
@@ -280,18 +282,27 @@ void vq_rewind(struct vq *vq, uint16_t idx)
 	vq->avail->flags = 0;
 	*vq_used_event(vq) = *vq_avail_event(vq) = g16(vq->dev, idx);
 	vq->free_head = 0;
+	vq->free_tail = vq->num - 1;
 	vq->n_free = vq->num;
 	for (unsigned int i = 0; i < vq->num; i++)
 		vq->next[i] = i + 1;
+}
+
+/* Behind an IOTLB a ring lies where the guest says, else where we have it. */
+static uint64_t ring_addr(struct vq *vq, const void *p)
+{
+	return has(vq->dev, F_PLATFORM) ? gpa(vq->dev, p) : (uintptr_t)p;
 }
 
 void vq_addr(struct vq *vq, struct vhost_vring_addr *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->index = vq->index;
-	a->desc_user_addr = (uintptr_t)vq->desc;
-	a->avail_user_addr = (uintptr_t)vq->avail;
-	a->used_user_addr = (uintptr_t)vq->used;
+	a->desc_user_addr = ring_addr(vq, vq->desc);
+	a->avail_user_addr = ring_addr(vq, vq->avail);
+	a->used_user_addr = ring_addr(vq, vq->used);
+	a->log_guest_addr = vq->log_gpa;
+	a->flags = vq->log_gpa ? 1 << VHOST_VRING_F_LOG : 0;
 }
 
 int vq_set_addr(struct vq *vq)

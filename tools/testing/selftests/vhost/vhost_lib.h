@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/types.h>
 #include <linux/if_ether.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
@@ -27,6 +28,20 @@
 #define VIRTIO_F_RING_RESET	40
 #endif
 
+#ifndef VIRTIO_F_IN_ORDER
+#define VIRTIO_F_IN_ORDER	35
+#endif
+#ifndef VHOST_GET_FEATURES_ARRAY
+struct vhost_features_array {
+	__u64 count;	/* of features[] */
+	__u64 features[];
+};
+#define VHOST_GET_FEATURES_ARRAY _IOR(VHOST_VIRTIO, 0x83, \
+				      struct vhost_features_array)
+#define VHOST_SET_FEATURES_ARRAY _IOW(VHOST_VIRTIO, 0x83, \
+				      struct vhost_features_array)
+#endif
+
 #define BIT_ULL(n)	(1ULL << (n))
 #define F_MRG		BIT_ULL(VIRTIO_NET_F_MRG_RXBUF)
 #define F_EMPTY		BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY)
@@ -34,6 +49,9 @@
 #define F_INDIRECT	BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)
 #define F_EVENT		BIT_ULL(VIRTIO_RING_F_EVENT_IDX)
 #define F_V1		BIT_ULL(VIRTIO_F_VERSION_1)
+#define F_LOG_ALL	BIT_ULL(VHOST_F_LOG_ALL)
+#define F_PLATFORM	BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)
+#define F_IN_ORDER	BIT_ULL(VIRTIO_F_IN_ORDER)
 
 #define GPA_BASE	0x100000000ULL	/* not a valid address of ours */
 #define MEM_SIZE	(320UL << 20)	/* bytes; touched on demand */
@@ -64,8 +82,9 @@ struct vq {
 	uint16_t used_idx;		/* next used element to read */
 	uint16_t kicked_idx;		/* avail_idx at the last kick test */
 	uint16_t *next;			/* free list and chains, by slot */
-	unsigned int free_head;
+	unsigned int free_head, free_tail;
 	unsigned int n_free;
+	uint64_t log_gpa;		/* of the used ring's log, or 0 */
 	int kick, call, err;		/* eventfds */
 };
 
@@ -77,6 +96,8 @@ struct dev {
 	bool is_be;			/* the guest is big-endian, legacy */
 	uint8_t *mem;
 	size_t brk;			/* bytes of mem handed out */
+	struct vhost_memory_region region[4];
+	unsigned int n_regions;		/* 0: all of mem is at GPA_BASE */
 	struct vq vq[2];
 };
 
@@ -122,6 +143,7 @@ bool vq_kick_wanted(struct vq *vq);
 void vq_publish_kick(struct vq *vq);
 unsigned int vq_used(struct vq *vq);
 int vq_pop(struct vq *vq, uint32_t *len);
+void vq_free(struct vq *vq, uint16_t head);
 int vq_wait(struct vq *vq, unsigned int n, int ms);
 int vq_spin(struct vq *vq, unsigned int n, int ms);
 uint16_t *vq_used_event(struct vq *vq);

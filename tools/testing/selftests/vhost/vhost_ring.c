@@ -32,6 +32,13 @@ void *guest_alloc(struct dev *d, size_t size, size_t align)
 
 uint64_t gpa(struct dev *d, const void *p)
 {
+	for (unsigned int i = 0; i < d->n_regions; i++) {
+		struct vhost_memory_region *r = &d->region[i];
+		uint64_t at = (uintptr_t)p - r->userspace_addr;
+
+		if (at < r->memory_size)
+			return r->guest_phys_addr + at;
+	}
 	return GPA_BASE + ((const uint8_t *)p - d->mem);
 }
 
@@ -185,12 +192,32 @@ unsigned int vq_used(struct vq *vq)
 			  vq->used_idx);
 }
 
+/*
+ * Give the slots of a chain back to the free list. In order they go to its
+ * end, since then they are used in the order of the table (virtio 1.3 2.7).
+ */
+void vq_free(struct vq *vq, uint16_t head)
+{
+	unsigned int slots = 1;
+	uint16_t last;
+
+	for (last = head;
+	     g16(vq->dev, vq->desc[last].flags) & VRING_DESC_F_NEXT; slots++)
+		last = g16(vq->dev, vq->desc[last].next);
+	if (has(vq->dev, F_IN_ORDER) && vq->n_free) {
+		vq->next[vq->free_tail] = head;
+	} else {
+		vq->next[last] = vq->free_head;
+		vq->free_head = head;
+	}
+	vq->free_tail = last;
+	vq->n_free += slots;
+}
+
 /* Return: the head slot of the next used chain, or -EAGAIN. */
 int vq_pop(struct vq *vq, uint32_t *len)
 {
 	struct vring_used_elem e;
-	unsigned int slots = 1;
-	uint16_t last;
 
 	if (!vq_used(vq))
 		return -EAGAIN;
@@ -200,12 +227,7 @@ int vq_pop(struct vq *vq, uint32_t *len)
 		*len = g32(vq->dev, e.len);
 	if (e.id >= vq->num)
 		return -ERANGE;
-	for (last = e.id;
-	     g16(vq->dev, vq->desc[last].flags) & VRING_DESC_F_NEXT; slots++)
-		last = g16(vq->dev, vq->desc[last].next);
-	vq->next[last] = vq->free_head;
-	vq->free_head = e.id;
-	vq->n_free += slots;
+	vq_free(vq, e.id);
 	return e.id;
 }
 
