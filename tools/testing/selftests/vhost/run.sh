@@ -15,8 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${OUTPUT:-$here}
 VHX_NODE=${VHX_NODE:-/dev/vhost-net}
 export VHX_NODE
-[ $# -gt 0 ] || set -- ioctl_test memtab_test backend_test tx_test rx_test rings_test \
-	load_test hostile_test mend_test race_test offer_test leak_test packet_test endian_test
+[ $# -gt 0 ] || set -- $(cd "$bin" && ls ./*_test)
 
 modprobe tun 2>/dev/null
 modprobe macvtap 2>/dev/null
