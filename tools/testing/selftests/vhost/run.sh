@@ -15,7 +15,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${OUTPUT:-$here}
 VHX_NODE=${VHX_NODE:-/dev/vhost-net}
 export VHX_NODE
-[ $# -gt 0 ] || set -- $(cd "$bin" && ls ./*_test)
+# shellcheck disable=SC2046 # names without blanks
+[ $# -gt 0 ] || set -- $(cd "$bin" && ls -d -- *_test)
 
 modprobe tun 2>/dev/null
 modprobe macvtap 2>/dev/null
