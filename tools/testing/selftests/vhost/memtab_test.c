@@ -122,6 +122,14 @@ TEST_F(memtab, size_zero_efault)
 				      (uintptr_t)self->d.mem));
 }
 
+/* It is no more at the bottom than elsewhere, and no region of everything. */
+TEST_F(memtab, size_zero_at_bottom_efault)
+{
+	RUN_IF_SET_UP();
+	ASSERT_EQ(0, owned(&self->d));
+	EXPECT_EQ(-EFAULT, one_region(&self->d, 0, 0, (uintptr_t)self->d.mem));
+}
+
 TEST_F(memtab, gpa_wraps_efault)
 {
 	RUN_IF_SET_UP();
