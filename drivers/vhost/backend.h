@@ -23,7 +23,7 @@ struct vhx_backend_ops {
 	 * a file), -EINVAL (not usable yet), -ENOMEM.
 	 */
 	struct vhx_backend *(*attach)(struct file *file);
-	/** @detach: give peeked frames back, drop the file. May sleep. */
+	/** @detach: give frames taken ahead back, drop the file. May sleep. */
 	void (*detach)(struct vhx_backend *backend);
 	/**
 	 * @clear_error: take an error off the file. Return: whether there was
@@ -32,7 +32,7 @@ struct vhx_backend_ops {
 	bool (*clear_error)(struct vhx_backend *backend);
 	/** @peek: length of the next frame with its header, 0 for none. */
 	size_t (*peek)(struct vhx_backend *backend);
-	/** @queued: frames that peek() will show without asking the file. */
+	/** @queued: frames that were there at the last peek(). */
 	unsigned int (*queued)(struct vhx_backend *backend);
 	/**
 	 * @recv: take the next frame, after peek(). Return: its length with
@@ -57,12 +57,15 @@ struct vhx_backend_ops {
  * @ops: its kind
  * @file: the file; referenced
  * @hlen: header bytes before each frame: 0, 10, 12 or 24
+ * @ahead: frames that recv() may take out of the file ahead of their turn: there
+ *         are buffers for them
  * @is_le: the header is little-endian, else big-endian, as the ring
  */
 struct vhx_backend {
 	const struct vhx_backend_ops *ops;
 	struct file *file;
 	unsigned int hlen;
+	unsigned int ahead;
 	bool is_le;
 };
 

@@ -22,7 +22,7 @@
 
 #include "backend.h"
 
-#define BATCH		64
+#define BATCH		64U
 
 /**
  * struct tap - a tun, tap, macvtap or ipvtap file
@@ -33,6 +33,8 @@
  * @queue: frames taken from @ring, [@head, @tail) not yet received
  * @head: see @queue
  * @tail: see @queue
+ * @nr_ready: frames in @ring at the last peek(), BATCH at most
+ * @nr_gone: frames taken from @queue of which the netdev queue does not know
  * @frags: where XDP buffers are cut from
  * @xdp: frames that wait for flush()
  * @nr_xdp: how many
@@ -46,6 +48,8 @@ struct tap {
 	void *queue[BATCH];
 	unsigned int head;
 	unsigned int tail;
+	unsigned int nr_ready;
+	unsigned int nr_gone;
 	struct page_frag_cache frags;
 	struct xdp_buff xdp[BATCH];
 	unsigned int nr_xdp;
@@ -88,6 +92,18 @@ static struct vhx_backend *tap_attach(struct file *file)
 	return &tap->backend;
 }
 
+/*
+ * A netdev queue that stopped on a full ring waits for this. It hears of frames
+ * when they are gone for good, and sees a ring that lacks no others: woken for
+ * some that come back, it would run into a full ring and drop.
+ */
+static void wake_queue(struct tap *tap)
+{
+	if (tap->is_tun)
+		tun_wake_queue(tap->backend.file, tap->nr_gone);
+	tap->nr_gone = 0;
+}
+
 static void tap_detach(struct vhx_backend *backend)
 {
 	struct tap *tap = to_tap(backend);
@@ -95,6 +111,9 @@ static void tap_detach(struct vhx_backend *backend)
 	if (tap->head < tap->tail)
 		ptr_ring_unconsume(tap->ring, tap->queue + tap->head,
 				   tap->tail - tap->head, tun_ptr_free);
+	spin_lock(&tap->ring->consumer_lock);
+	wake_queue(tap);
+	spin_unlock(&tap->ring->consumer_lock);
 	page_frag_cache_drain(&tap->frags);
 	fput(backend->file);
 	kvfree(tap);
@@ -109,41 +128,80 @@ static size_t frame_len(void *ptr)
 	return skb->len + (skb_vlan_tag_present(skb) ? VLAN_HLEN : 0);
 }
 
+/* Frames in the ring, as far as a batch goes. Under the consumer lock. */
+static unsigned int count_frames(struct ptr_ring *ring)
+{
+	int i = ring->consumer_head;
+	unsigned int nr = 0;
+
+	while (nr < min_t(unsigned int, ring->size, BATCH) && READ_ONCE(ring->queue[i])) {
+		nr++;
+		if (++i == ring->size)
+			i = 0;
+	}
+	return nr;
+}
+
+/*
+ * A frame stays in the ring until there are buffers for it. Given back, it
+ * might find its place taken: when the ring is full, it is the netdev queue,
+ * stopped, that holds the frames which come next.
+ */
 static size_t tap_peek(struct vhx_backend *backend)
 {
 	struct tap *tap = to_tap(backend);
+	size_t len = 0;
+	void *ptr;
 
-	if (tap->head == tap->tail) {
-		spin_lock(&tap->ring->consumer_lock);
-		tap->tail = __ptr_ring_consume_batched(tap->ring, tap->queue,
-						       BATCH);
-		/* A netdev queue that stopped on a full ring waits for this. */
-		if (tap->is_tun)
-			tun_wake_queue(backend->file, tap->tail);
-		spin_unlock(&tap->ring->consumer_lock);
-		tap->head = 0;
-		if (!tap->tail)
-			return 0;
+	if (tap->head < tap->tail)
+		return frame_len(tap->queue[tap->head]) + backend->hlen;
+	spin_lock(&tap->ring->consumer_lock);
+	wake_queue(tap);
+	tap->nr_ready = 0;
+	ptr = __ptr_ring_peek(tap->ring);
+	if (ptr) {
+		tap->nr_ready = count_frames(tap->ring);
+		len = frame_len(ptr) + backend->hlen;
 	}
-	return frame_len(tap->queue[tap->head]) + backend->hlen;
+	spin_unlock(&tap->ring->consumer_lock);
+	return len;
 }
 
 static unsigned int tap_queued(struct vhx_backend *backend)
 {
 	struct tap *tap = to_tap(backend);
 
-	return tap->tail - tap->head;
+	return tap->tail - tap->head + tap->nr_ready;
+}
+
+/* The next frame, which is ours then; NULL when someone else read it. */
+static void *take_frame(struct tap *tap)
+{
+	if (tap->head == tap->tail) {
+		spin_lock(&tap->ring->consumer_lock);
+		tap->tail = __ptr_ring_consume_batched(tap->ring, tap->queue,
+			min(tap->backend.ahead + 1, BATCH));
+		spin_unlock(&tap->ring->consumer_lock);
+		tap->head = 0;
+		tap->nr_ready -= min(tap->nr_ready, tap->tail);
+		if (!tap->tail)
+			return NULL;
+	}
+	tap->nr_gone++;
+	return tap->queue[tap->head++];
 }
 
 static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct tap *tap = to_tap(backend);
 	struct msghdr msg = {
-		.msg_control = tap->queue[tap->head++],
+		.msg_control = take_frame(tap),
 		.msg_flags = MSG_DONTWAIT,
 		.msg_iter = *to,
 	};
 
+	if (!msg.msg_control)
+		return -EAGAIN;
 	/* The frame is theirs from here on, whatever comes back. */
 	return tap->sock->ops->recvmsg(tap->sock, &msg, iov_iter_count(to),
 				       MSG_DONTWAIT | MSG_TRUNC);
@@ -151,9 +209,12 @@ static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 
 static void tap_drop(struct vhx_backend *backend)
 {
-	struct tap *tap = to_tap(backend);
+	void *ptr;
 
-	tun_ptr_free(tap->queue[tap->head++]);
+	backend->ahead = 0;
+	ptr = take_frame(to_tap(backend));
+	if (ptr)
+		tun_ptr_free(ptr);
 }
 
 /* Hands the batch over. */

@@ -183,6 +183,7 @@ static int receive(struct vhx_vq *vq, const struct frame *frame)
 	size_t len = frame->len - vq->guest_hlen;
 	struct iov_iter to;
 
+	backend->ahead = vq->burst.nr - vq->cursor;
 	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
 	if (vq->guest_hlen &&
 	    copy_to_iter(no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
