@@ -192,6 +192,16 @@ static int get_endian(struct vhx_vq *vq, union ioctl_arg *arg)
 	return vhx_vq_get_endian(vq, &arg->state);
 }
 
+static int set_busyloop(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_busypoll_set(vq, &arg->state);
+}
+
+static int get_busyloop(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_busypoll_get(vq, &arg->state);
+}
+
 static int set_addr(struct vhx_vq *vq, union ioctl_arg *arg)
 {
 	return vhx_vq_set_addr(vq, &arg->addr);
@@ -241,6 +251,8 @@ static const struct ioctl_entry entries[] = {
 	{ VHOST_GET_VRING_BASE, true, NULL, get_base },
 	{ VHOST_SET_VRING_ENDIAN, true, NULL, set_endian },
 	{ VHOST_GET_VRING_ENDIAN, true, NULL, get_endian, true },
+	{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, true, NULL, set_busyloop },
+	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, true, NULL, get_busyloop, true },
 	{ VHOST_SET_VRING_ADDR, true, NULL, set_addr },
 	{ VHOST_SET_VRING_KICK, true, NULL, set_kick },
 	{ VHOST_SET_VRING_CALL, true, NULL, set_call },

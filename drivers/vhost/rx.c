@@ -253,7 +253,11 @@ static int receive_all(struct vhx_vq *vq)
 		if (!len) {
 			/* First, for it wakes the guest. */
 			ret = publish(vq);
-			return ret ? ret : vhx_vq_wait_backend(vq);
+			if (ret)
+				return ret;
+			len = vhx_busypoll_peek(vq);
+			if (!len)
+				return vhx_vq_wait_backend(vq);
 		}
 		ret = move_frame(vq, len, &cost);
 		if (ret < 0)

@@ -21,6 +21,8 @@ static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 	SHOW(calls);
 	SHOW(calls_saved);
 	SHOW(errors);
+	SHOW(polls);
+	SHOW(poll_hits);
 	SHOW(iotlb_waits);
 	seq_printf(m, "vhx-%s-iotlb_misses:\t%llu\n", name,
 		   READ_ONCE(vq->mem.xlate.asked));

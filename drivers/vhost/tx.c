@@ -92,6 +92,8 @@ static int send_all(struct vhx_vq *vq)
 		ret = ring->ops->disarm(ring);
 		if (!ret)
 			ret = ring->ops->fetch(ring, &vq->burst, VHX_BURST_MAX);
+		if (!ret)
+			ret = vhx_busypoll_fetch(vq);
 		if (ret < 0)
 			return ret;
 		if (!ret) {

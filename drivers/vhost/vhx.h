@@ -49,6 +49,8 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
  * @calls: signals to the guest
  * @calls_saved: completions for which the guest wanted no signal
  * @errors: times the client was told that something is wrong
+ * @polls: polling windows
+ * @poll_hits: those in which something came
  * @iotlb_waits: runs that ended for want of a translation
  */
 struct vhx_stats {
@@ -61,6 +63,8 @@ struct vhx_stats {
 	u64 calls;
 	u64 calls_saved;
 	u64 errors;
+	u64 polls;
+	u64 poll_hits;
 	u64 iotlb_waits;
 };
 
@@ -83,6 +87,7 @@ struct vhx_stats {
  * @work: a run of tx.c or rx.c
  * @guest_hlen: header bytes that the guest sees and the backend does not
  * @hlen: header bytes that the guest sees
+ * @busyloop: polling window in units of 1024 ns, 0 for none
  * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
@@ -108,6 +113,7 @@ struct vhx_vq {
 	struct vhx_work work;
 	unsigned int guest_hlen;
 	unsigned int hlen;
+	u32 busyloop;
 	bool is_legacy_be;
 	bool is_mergeable;
 	struct vhx_stats stats;
@@ -215,6 +221,12 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr);
 int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_call(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_err(struct vhx_vq *vq, const struct vhost_vring_file *file);
+
+/* busypoll.c */
+int vhx_busypoll_fetch(struct vhx_vq *vq);
+size_t vhx_busypoll_peek(struct vhx_vq *vq);
+int vhx_busypoll_set(struct vhx_vq *vq, const struct vhost_vring_state *state);
+int vhx_busypoll_get(struct vhx_vq *vq, struct vhost_vring_state *state);
 
 /* notify.c */
 int vhx_notify_call(struct vhx_vq *vq);

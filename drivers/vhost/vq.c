@@ -57,6 +57,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->mem.dirty.base = 0;
 	vq->ring.num = 1;
 	vq->base = 0;
+	vq->busyloop = 0;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	mutex_unlock(&vq->mutex);
 }

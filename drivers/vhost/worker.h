@@ -26,6 +26,12 @@ static inline void vhx_work_init(struct vhx_work *work,
 	work->fn = fn;
 }
 
+/* Whether work waits to run; false once it runs. */
+static inline bool vhx_work_is_queued(const struct vhx_work *work)
+{
+	return READ_ONCE(work->flags);
+}
+
 struct vhx_worker *vhx_worker_create(void);
 void vhx_worker_destroy(struct vhx_worker *worker);
 void vhx_worker_queue(struct vhx_worker *worker, struct vhx_work *work);
