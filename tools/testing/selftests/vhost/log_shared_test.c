@@ -72,7 +72,7 @@ static int half_open(struct half *h, const char *tap, const uint8_t *log,
 	h->d.n_regions = 1;
 	h->n.tap = tap_open(tap, 0, 12);
 	ret = h->n.tap < 0 ? h->n.tap : link_up(tap, 0);
-	h->n.pkt = ret ? -1 : pkt_open(tap);
+	h->n.pkt = ret ? -1 : pkt_open(tap, PACKET_HDR);
 	if (!ret)
 		ret = dev_mem_table(&h->d);
 	if (!ret)
