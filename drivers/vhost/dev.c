@@ -39,6 +39,8 @@ static void drop_owner(struct vhx_dev *dev)
 		vhx_net_stop(vq);
 		vhx_vq_reset(vq);
 	}
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		vhx_worker_attach(&vq->work, NULL);
 	vhx_worker_destroy(dev->worker);
 	dev->worker = NULL;
 	vhx_iotlb_replace(dev, NULL);
@@ -48,9 +50,6 @@ static void drop_owner(struct vhx_dev *dev)
 	memset(dev->features, 0, sizeof(dev->features));
 	mmdrop(dev->mm);
 	dev->mm = NULL;
-	/* Work that was dropped with the worker still says it is queued. */
-	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
-		vq->work.flags = 0;
 }
 
 /**
@@ -88,17 +87,20 @@ bool vhx_dev_is_owner(const struct vhx_dev *dev)
  * @dev: the device
  *
  * Context: dev mutex; may sleep
- * Return: 0, -EBUSY (has one), -ENOMEM, or why there is no worker
+ * Return: 0, -EBUSY (has one), -ENOMEM (no worker could be had)
  */
 int vhx_dev_set_owner(struct vhx_dev *dev)
 {
 	struct vhx_worker *worker;
+	struct vhx_vq *vq;
 
 	if (dev->mm)
 		return -EBUSY;
-	worker = vhx_worker_create();
-	if (IS_ERR(worker))
-		return PTR_ERR(worker);
+	worker = vhx_worker_create(0, VHX_HAS_VHOST_TASK);
+	if (!worker)
+		return -ENOMEM;
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		vhx_worker_attach(&vq->work, worker);
 	mmgrab(current->mm);
 	dev->mm = current->mm;
 	dev->owner = current->tgid;

@@ -173,8 +173,8 @@ static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 	if (!list_empty(&removed))
 		forget(dev, &removed);
 	for (i = 0; i < VHX_VQS; i++)
-		if (is_answer[i] && dev->worker)
-			vhx_worker_queue(dev->worker, &dev->vq[i].work);
+		if (is_answer[i])
+			vhx_worker_queue(&dev->vq[i].work);
 	return 0;
 }
 

@@ -116,8 +116,8 @@ int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
 	}
 	vhx_memtab_replace(dev, map);
 	/* A ring that stopped on an address without memory may go on now. */
-	vhx_worker_queue(dev->worker, &dev->vq[VHX_RXQ].work);
-	vhx_worker_queue(dev->worker, &dev->vq[VHX_TXQ].work);
+	vhx_worker_queue(&dev->vq[VHX_RXQ].work);
+	vhx_worker_queue(&dev->vq[VHX_TXQ].work);
 	return 0;
 
 err_map:

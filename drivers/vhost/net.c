@@ -167,7 +167,7 @@ int vhx_net_set_features(struct vhx_dev *dev, const u64 *features)
 		if (vq->backend) {
 			vhx_vq_set_features(vq);
 			set_header(vq, vq->backend);
-			vhx_worker_queue(dev->worker, &vq->work);
+			vhx_worker_queue(&vq->work);
 		}
 		mutex_unlock(&vq->mutex);
 	}
@@ -246,7 +246,7 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 			return PTR_ERR(backend);
 		if (backend == vq->backend) {
 			/* A ring that stopped on a backend in error retries. */
-			vhx_worker_queue(vq->dev->worker, &vq->work);
+			vhx_worker_queue(&vq->work);
 			return 0;
 		}
 	}
@@ -256,7 +256,7 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 
 	/* Whatever was added before is looked at; a no-op on a stopped ring. */
 	if (!err)
-		vhx_worker_queue(vq->dev->worker, &vq->work);
+		vhx_worker_queue(&vq->work);
 	/* Step 3: let go of the old one, or of the new one that failed. */
 	if (backend)
 		backend->ops->detach(backend);

@@ -16,7 +16,7 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 	if (key_to_poll(key) && !(key_to_poll(key) & poll->events))
 		return 0;
 	poll->wakes++;
-	vhx_worker_queue(poll->worker, poll->work);
+	vhx_worker_queue(poll->work);
 	return 0;
 }
 
@@ -49,7 +49,6 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 /**
  * vhx_poll_start - wait for a file; a second start is none
  * @poll: the hook
- * @worker: where the work goes
  * @file: the file; the caller keeps it until vhx_poll_stop()
  *
  * Where it is ready already, the work is queued at once.
@@ -57,21 +56,19 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
  * Context: vq mutex; may sleep
  * Return: 0, or -EINVAL for a file in error, which is not waited for
  */
-int vhx_poll_start(struct vhx_poll *poll, struct vhx_worker *worker,
-		   struct file *file)
+int vhx_poll_start(struct vhx_poll *poll, struct file *file)
 {
 	__poll_t ready;
 
 	if (poll->wqh)
 		return 0;
-	poll->worker = worker;
 	ready = vfs_poll(file, &poll->table);
 	if (ready & EPOLLERR) {
 		vhx_poll_stop(poll);
 		return -EINVAL;
 	}
 	if (ready & poll->events)
-		vhx_worker_queue(worker, poll->work);
+		vhx_worker_queue(poll->work);
 	return 0;
 }
 

@@ -13,7 +13,6 @@
  * @table: how vfs_poll() hands us that queue
  * @wqh: the queue, NULL when not waiting
  * @work: what to queue
- * @worker: where to
  * @events: EPOLL* that count
  * @wakes: how often it queued @work; under the lock of @wqh
  */
@@ -22,15 +21,13 @@ struct vhx_poll {
 	poll_table table;
 	wait_queue_head_t *wqh;
 	struct vhx_work *work;
-	struct vhx_worker *worker;
 	__poll_t events;
 	u64 wakes;
 };
 
 void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 		   __poll_t events);
-int vhx_poll_start(struct vhx_poll *poll, struct vhx_worker *worker,
-		   struct file *file);
+int vhx_poll_start(struct vhx_poll *poll, struct file *file);
 void vhx_poll_stop(struct vhx_poll *poll);
 
 #endif /* VHX_POLL_H */

@@ -269,7 +269,7 @@ static int receive_all(struct vhx_vq *vq)
 			break;
 		cond_resched();
 	}
-	vhx_worker_queue(vq->dev->worker, &vq->work);
+	vhx_worker_queue(&vq->work);
 	return 0;
 }
 

@@ -110,7 +110,7 @@ static int send_all(struct vhx_vq *vq)
 		cond_resched();
 	} while (frames < VHX_RUN_FRAMES && bytes < VHX_RUN_BYTES);
 
-	vhx_worker_queue(vq->dev->worker, &vq->work);
+	vhx_worker_queue(&vq->work);
 	return 0;
 }
 

@@ -6,9 +6,9 @@
  *   vhx_dev.mutex    mm, worker, map, features; all control-plane calls
  *   vhx_vq.mutex     everything in the vq, and what its xlate points at
  * What is written under both may be read under either: of a vq the backend,
- * base and num; of the device the map. The worker is there for as long as
- * there is an owner.
- * Two vq mutexes are taken in the order of their indexes. The worker takes
+ * base and num; of the device the map. A work's worker is read under RCU:
+ * it is there for as long as there is an owner.
+ * Two vq mutexes are taken in the order of their indexes. A worker takes
  * one vq mutex for a run, never dev->mutex. Wake callbacks take none.
  */
 #ifndef VHX_H

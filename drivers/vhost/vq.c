@@ -294,11 +294,10 @@ int vhx_vq_wait_backend(struct vhx_vq *vq)
 	struct vhx_backend *backend = vq->backend;
 	int err;
 
-	err = vhx_poll_start(&vq->backend_poll, vq->dev->worker, backend->file);
+	err = vhx_poll_start(&vq->backend_poll, backend->file);
 	if (err && backend->ops->clear_error &&
 	    backend->ops->clear_error(backend))
-		err = vhx_poll_start(&vq->backend_poll, vq->dev->worker,
-				     backend->file);
+		err = vhx_poll_start(&vq->backend_poll, backend->file);
 	return err ? vhx_ring_fail(&vq->ring, err, "backend in error") : 0;
 }
 
@@ -483,7 +482,7 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 	vq->mem.dirty.ring_gpa = addr->log_guest_addr;
 	mutex_unlock(&vq->mutex);
 	/* A ring that stopped where its areas were may go on now. */
-	vhx_worker_queue(vq->dev->worker, &vq->work);
+	vhx_worker_queue(&vq->work);
 	return 0;
 }
 
@@ -510,7 +509,7 @@ int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file)
 	mutex_lock(&vq->mutex);
 	put_kick(vq, kick);
 	if (kick)
-		err = vhx_poll_start(&vq->kick_poll, vq->dev->worker, kick);
+		err = vhx_poll_start(&vq->kick_poll, kick);
 	mutex_unlock(&vq->mutex);
 	return err;
 }

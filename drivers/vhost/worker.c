@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Worker threads. Two kinds behind one ops: a vhost_task, which is a thread
- * of the owner and so charged and limited with it, and, on kernels that have
- * none, a kthread that borrows the owner's mm and cgroups.
+ * of the owner and so charged and limited with it, and a kthread that borrows
+ * the owner's mm and cgroups, by request or on kernels that have no vhost_task.
+ *
+ * Which worker a work goes to is said by the work and may change at any time:
+ * who queues reads it under RCU. Work that is queued already runs once more
+ * where it is.
  *
  * A vhost_task dies with the owner on SIGKILL. Work queued afterwards just
  * never runs: nothing waits for work, since all that a work uses is guarded
@@ -100,13 +104,11 @@ static int task_create(struct vhx_worker *worker, const char *name)
 	return 0;
 }
 
+/* Under RCU, which pairs with synchronize_rcu() in task_killed(). */
 static void task_wake(struct vhx_worker *worker)
 {
-	/* Pairs with synchronize_rcu() in task_killed(). */
-	rcu_read_lock();
 	if (!READ_ONCE(worker->is_dead))
 		vhost_task_wake(worker->vtsk);
-	rcu_read_unlock();
 }
 
 static void task_stop(struct vhx_worker *worker)
@@ -125,6 +127,7 @@ static int kthread_run_queue(void *data)
 	struct vhx_worker *worker = data;
 
 	kthread_use_mm(worker->mm);
+	/* In all hierarchies, the unified one too. */
 	worker->err = cgroup_attach_task_all(worker->owner, current);
 	complete(&worker->ready);
 
@@ -190,33 +193,32 @@ static const struct worker_ops kthread_ops = {
 
 /**
  * vhx_worker_create - start a worker for the calling process
+ * @id: its number in the device, under VHX_WORKERS_MAX
+ * @is_task: a vhost_task, else a kthread
  *
- * The thread is named vhost-<tid of the caller>: tools look for that.
+ * The thread is named vhost-<tid of the caller>, which tools look for, and
+ * -<id> when that is not 0. With the longest tid this just fits TASK_COMM_LEN.
  *
  * Context: the owner; may sleep
- * Return: the worker, or ERR_PTR(): -ENOMEM, or why no thread could be had
+ * Return: the worker, or NULL (no memory, or no more threads for the owner)
  */
-struct vhx_worker *vhx_worker_create(void)
+struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 {
 	struct vhx_worker *worker;
-	char name[TASK_COMM_LEN];
-	int err;
+	char name[32];
 
 	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
 	if (!worker)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	init_llist_head(&worker->queue);
-	snprintf(name, sizeof(name), "vhost-%d", current->pid);
-
-	worker->ops = &task_ops;
-	err = worker->ops->create(worker, name);
-	if (err == -EOPNOTSUPP) {
-		worker->ops = &kthread_ops;
-		err = worker->ops->create(worker, name);
-	}
-	if (err) {
+	if (id)
+		snprintf(name, sizeof(name), "vhost-%d-%x", current->pid, id);
+	else
+		snprintf(name, sizeof(name), "vhost-%d", current->pid);
+	worker->ops = is_task ? &task_ops : &kthread_ops;
+	if (worker->ops->create(worker, name)) {
 		kfree(worker);
-		return ERR_PTR(err);
+		return NULL;
 	}
 	return worker;
 }
@@ -225,28 +227,54 @@ struct vhx_worker *vhx_worker_create(void)
  * vhx_worker_destroy - end a worker
  * @worker: the worker; nothing may queue work on it any more
  *
- * Work that is still queued is dropped.
+ * Work that is still queued goes where it now belongs, if anywhere.
  *
  * Context: may sleep; no lock that a work takes
  */
 void vhx_worker_destroy(struct vhx_worker *worker)
 {
+	struct vhx_work *work, *next;
+	struct llist_node *node;
+
 	worker->ops->stop(worker);
+	node = llist_reverse_order(llist_del_all(&worker->queue));
+	llist_for_each_entry_safe(work, next, node, node) {
+		clear_bit(WORK_QUEUED, &work->flags);
+		vhx_worker_queue(work);
+	}
 	kfree(worker);
 }
 
 /**
+ * vhx_worker_attach - say where work goes from now on
+ * @work: the work, queued or not
+ * @worker: the worker, or NULL: nowhere
+ *
+ * The worker that it leaves may still get it until a grace period has passed.
+ *
+ * Context: dev mutex
+ */
+void vhx_worker_attach(struct vhx_work *work, struct vhx_worker *worker)
+{
+	rcu_assign_pointer(work->worker, worker);
+}
+
+/**
  * vhx_worker_queue - have work run
- * @worker: the worker
  * @work: the work; queued twice before it runs, it runs once
  *
  * Context: any
  */
-void vhx_worker_queue(struct vhx_worker *worker, struct vhx_work *work)
+void vhx_worker_queue(struct vhx_work *work)
 {
+	struct vhx_worker *worker;
+
+	rcu_read_lock();
+	worker = rcu_dereference(work->worker);
 	/* A full barrier: what we announce is visible before the bit. */
-	if (test_and_set_bit(WORK_QUEUED, &work->flags))
-		return;
-	llist_add(&work->node, &worker->queue);
-	worker->ops->wake(worker);
+	if (worker && !test_and_set_bit(WORK_QUEUED, &work->flags)) {
+		llist_add(&work->node, &worker->queue);
+		worker->ops->wake(worker);
+	}
+	rcu_read_unlock();
 }

@@ -43,6 +43,8 @@ static inline void vhost_task_wake(struct vhost_task *vtsk) {}
 #include <linux/sched/vhost_task.h>
 #endif
 
+#define VHX_HAS_VHOST_TASK	__is_defined(VHX_HAVE_VHOST_TASK)
+
 /* Drop when < 6.8 is gone. */
 #ifndef VHX_HAVE_EVENTFD_SIGNAL_ONE
 static inline void vhx_eventfd_signal(struct eventfd_ctx *ctx)
