@@ -21,23 +21,34 @@ union ioctl_arg {
 	int fd;
 	struct vhost_features_array array;
 	struct vhx_feature_set set;
+	u8 fork;
 	struct vhost_memory memory;
 	struct vhost_vring_state state;
 	struct vhost_vring_addr addr;
 	struct vhost_vring_file file;
+	struct vhost_worker_state worker;
+	struct vhost_vring_worker ring_worker;
+};
+
+/* Who may, and what others get. */
+enum caller {
+	ANYONE,
+	OWNER,		/* -EPERM */
+	WORKER_OWNER,	/* -EPERM, and -EINVAL while there is no owner */
+	NO_OWNER_YET,	/* -EBUSY */
 };
 
 /**
  * struct ioctl_entry - one ioctl
  * @cmd: its number, which says size and direction of the fixed argument
- * @needs_owner: only the owner may; others get -EPERM
+ * @caller: who may
  * @dev_fn: handler of a device-wide one
  * @vq_fn: handler of one whose argument begins with the index of a vq
  * @returns_arg: it does, though the number has no direction for that
  */
 struct ioctl_entry {
 	unsigned int cmd;
-	bool needs_owner;
+	enum caller caller;
 	int (*dev_fn)(struct vhx_dev *dev, union ioctl_arg *arg,
 		      void __user *uarg);
 	int (*vq_fn)(struct vhx_vq *vq, union ioctl_arg *arg);
@@ -135,6 +146,19 @@ static int set_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
 	return 0;
 }
 
+static int set_fork(struct vhx_dev *dev, union ioctl_arg *arg,
+		    void __user *uarg)
+{
+	return vhx_dev_set_fork(dev, arg->fork);
+}
+
+static int get_fork(struct vhx_dev *dev, union ioctl_arg *arg,
+		    void __user *uarg)
+{
+	arg->fork = vhx_dev_get_fork(dev);
+	return 0;
+}
+
 static int set_owner(struct vhx_dev *dev, union ioctl_arg *arg,
 		     void __user *uarg)
 {
@@ -165,6 +189,28 @@ static int set_log_fd(struct vhx_dev *dev, union ioctl_arg *arg,
 		      void __user *uarg)
 {
 	return vhx_dev_set_log(dev, arg->fd);
+}
+
+static int new_worker(struct vhx_dev *dev, union ioctl_arg *arg,
+		      void __user *uarg)
+{
+	return vhx_dev_new_worker(dev, &arg->worker);
+}
+
+static int free_worker(struct vhx_dev *dev, union ioctl_arg *arg,
+		       void __user *uarg)
+{
+	return vhx_dev_free_worker(dev, &arg->worker);
+}
+
+static int attach_worker(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_dev_attach_worker(vq, &arg->ring_worker);
+}
+
+static int get_worker(struct vhx_vq *vq, union ioctl_arg *arg)
+{
+	return vhx_dev_get_worker(vq, &arg->ring_worker);
 }
 
 static int set_num(struct vhx_vq *vq, union ioctl_arg *arg)
@@ -234,35 +280,41 @@ static int unknown(struct vhx_vq *vq, union ioctl_arg *arg)
 }
 
 static const struct ioctl_entry entries[] = {
-	{ VHOST_GET_FEATURES, false, get_features },
-	{ VHOST_SET_FEATURES, false, set_features },
-	{ VHOST_GET_FEATURES_ARRAY, false, get_features_array },
-	{ VHOST_SET_FEATURES_ARRAY, false, set_features_array },
-	{ VHX_SET_FEATURE_SET, false, set_feature_set },
-	{ VHOST_GET_BACKEND_FEATURES, false, get_backend_features },
-	{ VHOST_SET_BACKEND_FEATURES, false, set_backend_features },
-	{ VHOST_SET_OWNER, false, set_owner },
-	{ VHOST_RESET_OWNER, true, reset_owner },
-	{ VHOST_SET_MEM_TABLE, true, set_mem_table },
-	{ VHOST_SET_LOG_BASE, true, set_log_base },
-	{ VHOST_SET_LOG_FD, true, set_log_fd },
-	{ VHOST_SET_VRING_NUM, true, NULL, set_num },
-	{ VHOST_SET_VRING_BASE, true, NULL, set_base },
-	{ VHOST_GET_VRING_BASE, true, NULL, get_base },
-	{ VHOST_SET_VRING_ENDIAN, true, NULL, set_endian },
-	{ VHOST_GET_VRING_ENDIAN, true, NULL, get_endian, true },
-	{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, true, NULL, set_busyloop },
-	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, true, NULL, get_busyloop, true },
-	{ VHOST_SET_VRING_ADDR, true, NULL, set_addr },
-	{ VHOST_SET_VRING_KICK, true, NULL, set_kick },
-	{ VHOST_SET_VRING_CALL, true, NULL, set_call },
-	{ VHOST_SET_VRING_ERR, true, NULL, set_err },
-	{ VHOST_NET_SET_BACKEND, true, NULL, set_backend },
+	{ VHOST_GET_FEATURES, ANYONE, get_features },
+	{ VHOST_SET_FEATURES, ANYONE, set_features },
+	{ VHOST_GET_FEATURES_ARRAY, ANYONE, get_features_array },
+	{ VHOST_SET_FEATURES_ARRAY, ANYONE, set_features_array },
+	{ VHX_SET_FEATURE_SET, NO_OWNER_YET, set_feature_set },
+	{ VHOST_GET_BACKEND_FEATURES, ANYONE, get_backend_features },
+	{ VHOST_SET_BACKEND_FEATURES, ANYONE, set_backend_features },
+	{ VHOST_SET_FORK_FROM_OWNER, NO_OWNER_YET, set_fork },
+	{ VHOST_GET_FORK_FROM_OWNER, ANYONE, get_fork },
+	{ VHOST_SET_OWNER, ANYONE, set_owner },
+	{ VHOST_RESET_OWNER, OWNER, reset_owner },
+	{ VHOST_SET_MEM_TABLE, OWNER, set_mem_table },
+	{ VHOST_SET_LOG_BASE, OWNER, set_log_base },
+	{ VHOST_SET_LOG_FD, OWNER, set_log_fd },
+	{ VHOST_NEW_WORKER, WORKER_OWNER, new_worker },
+	{ VHOST_FREE_WORKER, WORKER_OWNER, free_worker },
+	{ VHOST_ATTACH_VRING_WORKER, WORKER_OWNER, NULL, attach_worker },
+	{ VHOST_GET_VRING_WORKER, WORKER_OWNER, NULL, get_worker },
+	{ VHOST_SET_VRING_NUM, OWNER, NULL, set_num },
+	{ VHOST_SET_VRING_BASE, OWNER, NULL, set_base },
+	{ VHOST_GET_VRING_BASE, OWNER, NULL, get_base },
+	{ VHOST_SET_VRING_ENDIAN, OWNER, NULL, set_endian },
+	{ VHOST_GET_VRING_ENDIAN, OWNER, NULL, get_endian, true },
+	{ VHOST_SET_VRING_BUSYLOOP_TIMEOUT, OWNER, NULL, set_busyloop },
+	{ VHOST_GET_VRING_BUSYLOOP_TIMEOUT, OWNER, NULL, get_busyloop, true },
+	{ VHOST_SET_VRING_ADDR, OWNER, NULL, set_addr },
+	{ VHOST_SET_VRING_KICK, OWNER, NULL, set_kick },
+	{ VHOST_SET_VRING_CALL, OWNER, NULL, set_call },
+	{ VHOST_SET_VRING_ERR, OWNER, NULL, set_err },
+	{ VHOST_NET_SET_BACKEND, OWNER, NULL, set_backend },
 };
 
 /* Only its vq index is read. */
 static const struct ioctl_entry unknown_entry = {
-	_IOW(VHOST_VIRTIO, 0xff, u32), true, NULL, unknown,
+	_IOW(VHOST_VIRTIO, 0xff, u32), OWNER, NULL, unknown,
 };
 
 static const struct ioctl_entry *find_entry(unsigned int cmd)
@@ -273,6 +325,23 @@ static const struct ioctl_entry *find_entry(unsigned int cmd)
 		if (entry->cmd == cmd)
 			return entry;
 	return &unknown_entry;
+}
+
+static int check_caller(const struct vhx_dev *dev, enum caller caller)
+{
+	switch (caller) {
+	case ANYONE:
+		break;
+	case WORKER_OWNER:
+		if (!dev->mm)
+			return -EINVAL;
+		fallthrough;
+	case OWNER:
+		return vhx_dev_is_owner(dev) ? 0 : -EPERM;
+	case NO_OWNER_YET:
+		return dev->mm ? -EBUSY : 0;
+	}
+	return 0;
 }
 
 static int dispatch(struct vhx_dev *dev, const struct ioctl_entry *entry,
@@ -298,8 +367,8 @@ static long vhx_ioctl(struct file *file, unsigned int cmd, unsigned long param)
 	int ret;
 
 	mutex_lock(&dev->mutex);
-	ret = -EPERM;
-	if (entry->needs_owner && !vhx_dev_is_owner(dev))
+	ret = check_caller(dev, entry->caller);
+	if (ret)
 		goto out;
 	ret = -EFAULT;
 	if ((_IOC_DIR(entry->cmd) & _IOC_WRITE) &&

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Owner, reset and end of a device. */
 #include <linux/err.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "vhx.h"
+
+/* Module parameter workers: threads that an owner begins with. */
+unsigned int vhx_workers = 1;
+/* Module parameter fork_from_owner_default. */
+bool vhx_fork_from_owner_default = true;
 
 /**
  * vhx_dev_create - a device without an owner
@@ -19,15 +25,31 @@ struct vhx_dev *vhx_dev_create(void)
 	if (!dev)
 		return NULL;
 	mutex_init(&dev->mutex);
+	dev->is_task_wanted = vhx_fork_from_owner_default;
 	ratelimit_state_init(&dev->ratelimit, 5 * HZ, 10);
 	vhx_iotlb_init(&dev->iotlb);
 	vhx_net_init(dev);
 	return dev;
 }
 
+/* Nothing may queue work any more. */
+static void end_workers(struct vhx_dev *dev)
+{
+	struct vhx_vq *vq;
+	unsigned int id;
+
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		vhx_worker_attach(&vq->work, NULL);
+	for (id = 0; id < VHX_WORKERS_MAX; id++) {
+		if (dev->workers[id])
+			vhx_worker_destroy(dev->workers[id]);
+		dev->workers[id] = NULL;
+	}
+}
+
 /*
  * Back to having no owner. In this order: with no backend no run touches the
- * rings, with no kick nothing queues work, and then the worker can go.
+ * rings, with no kick nothing queues work, and then the workers can go.
  */
 static void drop_owner(struct vhx_dev *dev)
 {
@@ -39,10 +61,7 @@ static void drop_owner(struct vhx_dev *dev)
 		vhx_net_stop(vq);
 		vhx_vq_reset(vq);
 	}
-	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
-		vhx_worker_attach(&vq->work, NULL);
-	vhx_worker_destroy(dev->worker);
-	dev->worker = NULL;
+	end_workers(dev);
 	vhx_iotlb_replace(dev, NULL);
 	vhx_notify_set(&dev->log, VHOST_FILE_UNBIND);
 	dev->log_base = 0;
@@ -82,6 +101,12 @@ bool vhx_dev_is_owner(const struct vhx_dev *dev)
 	return dev->mm && dev->mm == current->mm;
 }
 
+static struct vhx_worker *create_worker(struct vhx_dev *dev, unsigned int id)
+{
+	return vhx_worker_create(id, vhx_dev_get_fork(dev) ==
+				 VHOST_FORK_OWNER_TASK);
+}
+
 /**
  * vhx_dev_set_owner - VHOST_SET_OWNER
  * @dev: the device
@@ -91,20 +116,25 @@ bool vhx_dev_is_owner(const struct vhx_dev *dev)
  */
 int vhx_dev_set_owner(struct vhx_dev *dev)
 {
-	struct vhx_worker *worker;
 	struct vhx_vq *vq;
+	unsigned int id;
 
 	if (dev->mm)
 		return -EBUSY;
-	worker = vhx_worker_create(0, VHX_HAS_VHOST_TASK);
-	if (!worker)
-		return -ENOMEM;
-	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
-		vhx_worker_attach(&vq->work, worker);
+	for (id = 0; id < vhx_workers; id++) {
+		dev->workers[id] = create_worker(dev, id);
+		if (!dev->workers[id]) {
+			end_workers(dev);
+			return -ENOMEM;
+		}
+	}
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
+		id = vhx_index_of(vq) % vhx_workers;
+		vhx_worker_attach(&vq->work, dev->workers[id]);
+	}
 	mmgrab(current->mm);
 	dev->mm = current->mm;
 	dev->owner = current->tgid;
-	dev->worker = worker;
 	return 0;
 }
 
@@ -125,6 +155,135 @@ int vhx_dev_reset_owner(struct vhx_dev *dev)
 		return -ENOMEM;
 	drop_owner(dev);
 	vhx_memtab_replace(dev, map);
+	dev->is_task_wanted = vhx_fork_from_owner_default;
+	return 0;
+}
+
+/**
+ * vhx_dev_set_fork - VHOST_SET_FORK_FROM_OWNER
+ * @dev: a device without an owner
+ * @mode: VHOST_FORK_OWNER_*
+ *
+ * A kernel that has no vhost_task takes either, and has kthreads.
+ *
+ * Context: dev mutex
+ * Return: 0, -EINVAL (no such mode)
+ */
+int vhx_dev_set_fork(struct vhx_dev *dev, u8 mode)
+{
+	if (mode != VHOST_FORK_OWNER_TASK && mode != VHOST_FORK_OWNER_KTHREAD)
+		return -EINVAL;
+	dev->is_task_wanted = mode == VHOST_FORK_OWNER_TASK;
+	return 0;
+}
+
+/**
+ * vhx_dev_get_fork - VHOST_GET_FORK_FROM_OWNER
+ * @dev: the device
+ *
+ * Context: dev mutex
+ * Return: what workers are or will be, VHOST_FORK_OWNER_*
+ */
+u8 vhx_dev_get_fork(const struct vhx_dev *dev)
+{
+	return dev->is_task_wanted && VHX_HAS_VHOST_TASK ?
+		VHOST_FORK_OWNER_TASK : VHOST_FORK_OWNER_KTHREAD;
+}
+
+/**
+ * vhx_dev_new_worker - VHOST_NEW_WORKER
+ * @dev: the device
+ * @state: result: id of the worker, which has no work yet
+ *
+ * kthreads count against no limit of the owner's, hence VHX_WORKERS_MAX.
+ *
+ * Context: owner, dev mutex; may sleep
+ * Return: 0, -ENOMEM (no memory, VHX_WORKERS_MAX or RLIMIT_NPROC reached)
+ */
+int vhx_dev_new_worker(struct vhx_dev *dev, struct vhost_worker_state *state)
+{
+	unsigned int id = 0;
+
+	while (id < VHX_WORKERS_MAX && dev->workers[id])
+		id++;
+	if (id == VHX_WORKERS_MAX)
+		return -ENOMEM;
+	dev->workers[id] = create_worker(dev, id);
+	if (!dev->workers[id])
+		return -ENOMEM;
+	state->worker_id = id;
+	return 0;
+}
+
+static struct vhx_worker *find_worker(struct vhx_dev *dev, unsigned int id)
+{
+	if (id >= VHX_WORKERS_MAX)
+		return NULL;
+	return dev->workers[array_index_nospec(id, VHX_WORKERS_MAX)];
+}
+
+/**
+ * vhx_dev_free_worker - VHOST_FREE_WORKER
+ * @dev: the device
+ * @state: id of the worker
+ *
+ * Context: owner, dev mutex; waits for a run that is under way
+ * Return: 0, -ENODEV (no such worker), -EBUSY (a ring is attached to it)
+ */
+int vhx_dev_free_worker(struct vhx_dev *dev,
+			const struct vhost_worker_state *state)
+{
+	struct vhx_worker *worker = find_worker(dev, state->worker_id);
+	struct vhx_vq *vq;
+
+	if (!worker)
+		return -ENODEV;
+	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
+		if (rcu_access_pointer(vq->work.worker) == worker)
+			return -EBUSY;
+	dev->workers[state->worker_id] = NULL;
+	/* Who took it for a ring's worker is done with it: vhx_worker_queue() */
+	synchronize_rcu();
+	vhx_worker_destroy(worker);
+	return 0;
+}
+
+/**
+ * vhx_dev_attach_worker - VHOST_ATTACH_VRING_WORKER
+ * @vq: the vq, running or not
+ * @ring_worker: id of the worker
+ *
+ * Context: owner, dev mutex
+ * Return: 0, -ENODEV (no such worker)
+ */
+int vhx_dev_attach_worker(struct vhx_vq *vq,
+			  const struct vhost_vring_worker *ring_worker)
+{
+	struct vhx_worker *worker = find_worker(vq->dev,
+						ring_worker->worker_id);
+
+	if (!worker)
+		return -ENODEV;
+	vhx_worker_attach(&vq->work, worker);
+	return 0;
+}
+
+/**
+ * vhx_dev_get_worker - VHOST_GET_VRING_WORKER
+ * @vq: the vq
+ * @ring_worker: result: id of its worker
+ *
+ * Context: owner, dev mutex
+ * Return: 0
+ */
+int vhx_dev_get_worker(struct vhx_vq *vq,
+		       struct vhost_vring_worker *ring_worker)
+{
+	unsigned int id = 0;
+
+	while (vq->dev->workers[id] != rcu_access_pointer(vq->work.worker))
+		id++;
+	ring_worker->worker_id = id;
 	return 0;
 }
 

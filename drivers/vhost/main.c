@@ -20,6 +20,13 @@ MODULE_PARM_DESC(max_iotlb_entries, "Translations that an IOTLB may hold (defaul
 module_param_named(features, vhx_feature_set, charp, 0444);
 MODULE_PARM_DESC(features, "Offered to clients: all (default), or what vhost_net of Linux 6.1, 6.12 or 7.3 offers");
 
+module_param_named(fork_from_owner_default, vhx_fork_from_owner_default, bool,
+		   0444);
+MODULE_PARM_DESC(fork_from_owner_default, "Workers are threads of the owner, unless it says otherwise (default Y); else, and before Linux 6.4, kthreads");
+
+module_param_named(workers, vhx_workers, uint, 0444);
+MODULE_PARM_DESC(workers, "Worker threads of a device: 1 (default), or 2: one a ring");
+
 static struct miscdevice misc = {
 	.minor = VHOST_NET_MINOR,
 	.fops = &vhx_fops,
@@ -37,6 +44,10 @@ static int __init vhx_init(void)
 	if (vhx_max_iotlb_entries < 1) {
 		pr_err("max_iotlb_entries=%d: take 1 or more\n",
 		       vhx_max_iotlb_entries);
+		return -EINVAL;
+	}
+	if (!vhx_workers || vhx_workers > VHX_VQS) {
+		pr_err("workers=%u: 1 or 2 wanted\n", vhx_workers);
 		return -EINVAL;
 	}
 	misc.name = node;

@@ -55,16 +55,14 @@ int vhx_net_find_set(const char *name)
 
 /**
  * vhx_net_set_offer - VHX_SET_FEATURE_SET
- * @dev: the device
+ * @dev: a device without an owner
  * @set: VHX_FEATURES_*
  *
  * Context: dev mutex
- * Return: 0, -EBUSY (has an owner), -EINVAL (no such set)
+ * Return: 0, -EINVAL (no such set)
  */
 int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 {
-	if (dev->mm)
-		return -EBUSY;
 	if (set >= ARRAY_SIZE(feature_sets))
 		return -EINVAL;
 	memcpy(dev->offered, feature_sets[set].features, sizeof(dev->offered));

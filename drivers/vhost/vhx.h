@@ -3,7 +3,8 @@
  * The device and its virtqueues.
  *
  * Locks, outermost first:
- *   vhx_dev.mutex    mm, worker, map, features; all control-plane calls
+ *   vhx_dev.mutex    mm, workers and which work goes to which, map, features;
+ *                    all control-plane calls
  *   vhx_vq.mutex     everything in the vq, and what its xlate points at
  * What is written under both may be read under either: of a vq the backend,
  * base and num; of the device the map. A work's worker is read under RCU:
@@ -130,7 +131,8 @@ struct vhx_vq {
  * @mutex: see the head of this file
  * @mm: the owner's; NULL: no owner
  * @owner: pid of the owner, for the log
- * @worker: runs the vqs' work, while there is an owner
+ * @workers: run the vqs' work, while there is an owner; by id, with gaps
+ * @is_task_wanted: the next owner's workers are vhost_tasks, where there are any
  * @map: the owner's memory as SET_MEM_TABLE gave it, or NULL
  * @iotlb: translations, while ACCESS_PLATFORM is accepted
  * @has_msg_v2: the client takes struct vhost_msg_v2
@@ -145,7 +147,8 @@ struct vhx_dev {
 	struct mutex mutex;
 	struct mm_struct *mm;
 	pid_t owner;
-	struct vhx_worker *worker;
+	struct vhx_worker *workers[VHX_WORKERS_MAX];
+	bool is_task_wanted;
 	struct vhx_map *map;
 	struct vhx_iotlb iotlb;
 	bool has_msg_v2;
@@ -171,11 +174,22 @@ static inline unsigned int vhx_index_of(const struct vhx_vq *vq)
 extern const struct file_operations vhx_fops;
 
 /* dev.c */
+extern unsigned int vhx_workers;
+extern bool vhx_fork_from_owner_default;
 struct vhx_dev *vhx_dev_create(void);
 void vhx_dev_destroy(struct vhx_dev *dev);
 bool vhx_dev_is_owner(const struct vhx_dev *dev);
 int vhx_dev_set_owner(struct vhx_dev *dev);
 int vhx_dev_reset_owner(struct vhx_dev *dev);
+int vhx_dev_set_fork(struct vhx_dev *dev, u8 mode);
+u8 vhx_dev_get_fork(const struct vhx_dev *dev);
+int vhx_dev_new_worker(struct vhx_dev *dev, struct vhost_worker_state *state);
+int vhx_dev_free_worker(struct vhx_dev *dev,
+			const struct vhost_worker_state *state);
+int vhx_dev_attach_worker(struct vhx_vq *vq,
+			  const struct vhost_vring_worker *ring_worker);
+int vhx_dev_get_worker(struct vhx_vq *vq,
+		       struct vhost_vring_worker *ring_worker);
 
 int vhx_dev_set_log_base(struct vhx_dev *dev, u64 base);
 int vhx_dev_set_log(struct vhx_dev *dev, int fd);

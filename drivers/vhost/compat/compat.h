@@ -45,6 +45,33 @@ static inline void vhost_task_wake(struct vhost_task *vtsk) {}
 
 #define VHX_HAS_VHOST_TASK	__is_defined(VHX_HAVE_VHOST_TASK)
 
+/* Drop when < 6.4 is gone: <linux/vhost.h>. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER	_IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_FREE_WORKER	_IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER _IOW(VHOST_VIRTIO, 0x15,		\
+				       struct vhost_vring_worker)
+#define VHOST_GET_VRING_WORKER	_IOWR(VHOST_VIRTIO, 0x16,		\
+				      struct vhost_vring_worker)
+#endif
+
+/* Drop when < 6.17 is gone: <linux/vhost.h>. */
+#ifndef VHOST_SET_FORK_FROM_OWNER
+#define VHOST_FORK_OWNER_KTHREAD	0
+#define VHOST_FORK_OWNER_TASK		1
+#define VHOST_SET_FORK_FROM_OWNER	_IOW(VHOST_VIRTIO, 0x84, __u8)
+#define VHOST_GET_FORK_FROM_OWNER	_IOR(VHOST_VIRTIO, 0x85, __u8)
+#endif
+
 /* Drop when < 6.8 is gone. */
 #ifndef VHX_HAVE_EVENTFD_SIGNAL_ONE
 static inline void vhx_eventfd_signal(struct eventfd_ctx *ctx)
