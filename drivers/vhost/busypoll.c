@@ -22,12 +22,20 @@ static u64 window_end(const struct vhx_vq *vq)
 	return ktime_get_ns() + ((u64)vq->busyloop << 10);
 }
 
-static bool may_go_on(const struct vhx_vq *vq, u64 end)
+/* The other queue's work waits for the thread that runs this one's. */
+static bool is_other_waiting(const struct vhx_vq *vq)
 {
 	const struct vhx_vq *other = &vq->dev->vq[!vhx_index_of(vq)];
 
+	return vhx_work_is_queued(&other->work) &&
+	       rcu_access_pointer(other->work.worker) ==
+	       rcu_access_pointer(vq->work.worker);
+}
+
+static bool may_go_on(const struct vhx_vq *vq, u64 end)
+{
 	return !need_resched() && !signal_pending(current) &&
-	       !vhx_work_is_queued(&other->work) &&
+	       !is_other_waiting(vq) &&
 	       !mutex_is_locked(&vq->dev->mutex) && ktime_get_ns() < end;
 }
 
