@@ -75,8 +75,7 @@ void vhx_iotlb_replace(struct vhx_dev *dev, struct vhx_map *map)
 	wake_up_interruptible_all(&iotlb->wait);
 }
 
-/* Takes out what overlaps. Return: whether there was anything. */
-static bool remove_overlaps(struct vhx_map *map, u64 first, u64 last,
+static void remove_overlaps(struct vhx_map *map, u64 first, u64 last,
 			    struct list_head *removed)
 {
 	struct vhx_range *range;
@@ -85,7 +84,6 @@ static bool remove_overlaps(struct vhx_map *map, u64 first, u64 last,
 		vhx_map_remove(map, range);
 		list_add(&range->age, removed);
 	}
-	return !list_empty(removed);
 }
 
 static void remove_oldest(struct vhx_map *map, unsigned int nr,
@@ -100,35 +98,46 @@ static void remove_oldest(struct vhx_map *map, unsigned int nr,
 	}
 }
 
-/* Makes sure that no ring uses a range that was taken out; frees them. */
-static void forget(struct vhx_dev *dev, struct list_head *removed)
+/*
+ * Takes out what overlaps, and @nr_old of the oldest. The rings stand still: a
+ * run finds again what it has found once, and on return nothing is read or
+ * written there any more.
+ */
+static void take_out(struct vhx_dev *dev, u64 first, u64 last,
+		     unsigned int nr_old)
 {
+	struct vhx_iotlb *iotlb = &dev->iotlb;
 	struct vhx_range *range, *next;
+	LIST_HEAD(removed);
 	struct vhx_vq *vq;
 
 	lock_vqs(dev);
+	spin_lock(&iotlb->lock);
+	remove_overlaps(iotlb->map, first, last, &removed);
+	remove_oldest(iotlb->map, nr_old, &removed);
+	spin_unlock(&iotlb->lock);
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
 		vhx_xlate_forget_hits(&vq->mem.xlate);
-		list_for_each_entry(range, removed, age)
+		list_for_each_entry(range, &removed, age)
 			vhx_vq_forget_range(vq, range);
 	}
 	unlock_vqs(dev);
-	list_for_each_entry_safe(range, next, removed, age)
+	list_for_each_entry_safe(range, next, &removed, age)
 		kfree(range);
 }
 
-/* Context: dev mutex. On return nothing is read or written there any more. */
+/* What was never mapped costs no ring its run. Context: dev mutex. */
 static void invalidate(struct vhx_dev *dev, u64 first, u64 last)
 {
 	struct vhx_iotlb *iotlb = &dev->iotlb;
-	LIST_HEAD(removed);
 	bool is_any;
 
+	/* Ranges come and go under the dev mutex. */
 	spin_lock(&iotlb->lock);
-	is_any = remove_overlaps(iotlb->map, first, last, &removed);
+	is_any = vhx_map_find(iotlb->map, first, last);
 	spin_unlock(&iotlb->lock);
 	if (is_any)
-		forget(dev, &removed);
+		take_out(dev, first, last, 0);
 }
 
 /* Drops the misses that a range answers. Return: whether there were any. */
@@ -149,7 +158,6 @@ static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 	struct vhx_iotlb *iotlb = &dev->iotlb;
 	bool is_answer[VHX_VQS];
 	struct vhx_range *range;
-	LIST_HEAD(removed);
 	unsigned int i;
 
 	if ((msg->perm & VHOST_ACCESS_RW) &&
@@ -159,19 +167,18 @@ static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 	if (!range)
 		return -ENOMEM;
 
-	invalidate(dev, msg->iova, last);
+	if (iotlb->map->nr < vhx_max_iotlb_entries)
+		invalidate(dev, msg->iova, last);
+	else
+		take_out(dev, msg->iova, last, iotlb->map->nr + 1 -
+			 vhx_max_iotlb_entries +
+			 vhx_max_iotlb_entries / EVICT_PART);
 	spin_lock(&iotlb->lock);
-	if (iotlb->map->nr >= vhx_max_iotlb_entries)
-		remove_oldest(iotlb->map, iotlb->map->nr -
-			      vhx_max_iotlb_entries +
-			      vhx_max_iotlb_entries / EVICT_PART + 1, &removed);
 	vhx_map_add(iotlb->map, range);
 	for (i = 0; i < VHX_VQS; i++)
 		is_answer[i] = answer_misses(&dev->vq[i].mem.xlate, range);
 	spin_unlock(&iotlb->lock);
 
-	if (!list_empty(&removed))
-		forget(dev, &removed);
 	for (i = 0; i < VHX_VQS; i++)
 		if (is_answer[i])
 			vhx_worker_queue(&dev->vq[i].work);

@@ -32,7 +32,8 @@ struct vhx_miss {
 /**
  * struct vhx_iotlb - translations that the client hands in while rings run
  * @lock: guards @map's structure and the misses of all rings. A range is
- *        taken out under the vq mutexes too: it may be used under either.
+ *        taken out under the vq mutexes too: a run may use what it found, and
+ *        finds it again.
  * @map: the translations
  * @wait: who waits for a miss to read
  */
