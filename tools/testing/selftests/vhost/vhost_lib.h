@@ -155,6 +155,7 @@ int event_wait(int fd, int ms);
 int64_t now_ms(void);
 
 /* what the device did to the machine */
+int worker_tid_of(pid_t owner, unsigned int id);
 int worker_tid(pid_t owner);
 int64_t worker_ns(int tid);
 int kmsg_open(void);

@@ -322,16 +322,22 @@ static int find_comm(const char *folder, const char *comm)
 	return tid;
 }
 
-/* Return: thread id of the worker that @owner made (vhost_task or kthread). */
-int worker_tid(pid_t owner)
+/* Return: thread id of a worker that @owner made (vhost_task or kthread). */
+int worker_tid_of(pid_t owner, unsigned int id)
 {
 	char comm[32], folder[32];
 	int tid;
 
-	snprintf(comm, sizeof(comm), "vhost-%d", owner);
+	snprintf(comm, sizeof(comm), id ? "vhost-%d-%x" : "vhost-%d", owner,
+		 id);
 	snprintf(folder, sizeof(folder), "/proc/%d/task", owner);
 	tid = find_comm(folder, comm);
 	return tid < 0 ? find_comm("/proc", comm) : tid;
+}
+
+int worker_tid(pid_t owner)
+{
+	return worker_tid_of(owner, 0);
 }
 
 /* Return: CPU time of a thread in ns, or -errno. */
