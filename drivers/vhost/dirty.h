@@ -17,6 +17,7 @@
  * @logs_ring: VHOST_VRING_F_LOG
  * @ring_gpa: guest physical address of the Device Area, without an IOTLB
  * @is_fresh: bits were set that the client was not told of
+ * @is_failed: what was written to the ring could not be logged
  */
 struct vhx_dirty {
 	u64 base;
@@ -25,6 +26,7 @@ struct vhx_dirty {
 	bool logs_ring;
 	u64 ring_gpa;
 	bool is_fresh;
+	bool is_failed;
 };
 
 bool vhx_dirty_is_base_ok(u64 base, u64 gpa, u64 len);

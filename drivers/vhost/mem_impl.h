@@ -112,16 +112,22 @@ static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 	return 0;
 }
 
-static inline int vhx_mem_log(struct vhx_mem *mem, enum vhx_area area, u32 off,
-			      const void __user *uaddr, u32 len)
+/* What is written is written: a log that fails is told after the run. */
+static inline void vhx_mem_log(struct vhx_mem *mem, enum vhx_area area, u32 off,
+			       const void __user *uaddr, u32 len)
 {
-	if (likely(!mem->dirty.logs_ring))
-		return 0;
+	struct vhx_dirty *dirty = &mem->dirty;
+	int err;
+
+	if (likely(!dirty->logs_ring))
+		return;
 	/* The address that the client gave is the guest's, or an IOMMU's. */
 	if (area == VHX_DEVICE && !mem->xlate.iotlb)
-		return vhx_dirty_log_gpa(&mem->dirty,
-					 mem->dirty.ring_gpa + off, len);
-	return vhx_dirty_log_uaddr(&mem->dirty, (unsigned long)uaddr, len);
+		err = vhx_dirty_log_gpa(dirty, dirty->ring_gpa + off, len);
+	else
+		err = vhx_dirty_log_uaddr(dirty, (unsigned long)uaddr, len);
+	if (err)
+		dirty->is_failed = true;
 }
 
 static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
@@ -134,7 +140,8 @@ static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
 				       len, &mem->dirty);
 	if (copy_to_user(uaddr, src, len))
 		return -EFAULT;
-	return vhx_mem_log(mem, area, off, uaddr, len);
+	vhx_mem_log(mem, area, off, uaddr, len);
+	return 0;
 }
 
 static inline int vhx_mem_store16_release(struct vhx_mem *mem,
@@ -153,7 +160,8 @@ static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 	virt_mb();
 	if (put_user(val, field))
 		return -EFAULT;
-	return vhx_mem_log(mem, area, off, field, sizeof(val));
+	vhx_mem_log(mem, area, off, field, sizeof(val));
+	return 0;
 }
 
 #endif /* VHX_MEM_IMPL_H */

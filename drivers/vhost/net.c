@@ -84,6 +84,11 @@ static void run(struct vhx_work *work)
 		vhx_tx_run(vq);
 	else
 		vhx_rx_run(vq);
+	if (unlikely(vq->mem.dirty.is_failed)) {
+		vq->mem.dirty.is_failed = false;
+		vhx_vq_fail(vq, vhx_ring_fail(&vq->ring, -EFAULT,
+					      "dirty log not accessible"));
+	}
 out:
 	mutex_unlock(&vq->mutex);
 }

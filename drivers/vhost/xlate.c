@@ -259,11 +259,9 @@ int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
 			return err;
 		if (copy_to_user(uaddr, src, part))
 			return -EFAULT;
-		err = dirty->logs_ring ?
-			vhx_dirty_log_uaddr(dirty, (unsigned long)uaddr, part) :
-			0;
-		if (err)
-			return err;
+		if (dirty->logs_ring &&
+		    vhx_dirty_log_uaddr(dirty, (unsigned long)uaddr, part))
+			dirty->is_failed = true;
 	}
 	return 0;
 }
