@@ -85,28 +85,29 @@ static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
 
 /* A field must be in one piece: it is read and written in one access. */
 static inline int vhx_mem_field(struct vhx_mem *mem, enum vhx_area area,
-				u32 off, u8 perm, __virtio16 __user **field)
+				u32 off, u32 len, u8 perm,
+				void __user **field)
 {
-	void __user *uaddr = mem->uaddr[area] + off;
 	int err = 0;
 
+	*field = mem->uaddr[area] + off;
 	if (unlikely(!mem->uaddr[area]))
-		err = vhx_xlate_area(&mem->xlate, mem->addr[area] + off,
-				     sizeof(**field), perm, &uaddr);
-	*field = uaddr;
-	return err ? err : uaddr ? 0 : -EFAULT;
+		err = vhx_xlate_area(&mem->xlate, mem->addr[area] + off, len,
+				     perm, field);
+	return err ? err : *field ? 0 : -EFAULT;
 }
 
 static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 					 enum vhx_area area, u32 off,
 					 __virtio16 *val)
 {
-	__virtio16 __user *field;
-	int err = vhx_mem_field(mem, area, off, VHOST_ACCESS_RO, &field);
+	void __user *field;
+	int err = vhx_mem_field(mem, area, off, sizeof(*val), VHOST_ACCESS_RO,
+				&field);
 
 	if (err)
 		return err;
-	if (get_user(*val, field))
+	if (get_user(*val, (__virtio16 __user *)field))
 		return -EFAULT;
 	virt_rmb();
 	return 0;
@@ -148,8 +149,9 @@ static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 					  enum vhx_area area, u32 off,
 					  __virtio16 val)
 {
-	__virtio16 __user *field;
-	int err = vhx_mem_field(mem, area, off, VHOST_ACCESS_WO, &field);
+	void __user *field;
+	int err = vhx_mem_field(mem, area, off, sizeof(val), VHOST_ACCESS_WO,
+				&field);
 
 	if (err)
 		return err;
@@ -158,10 +160,125 @@ static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 	 * buffer is read, what we wrote is written, before the store.
 	 */
 	virt_mb();
-	if (put_user(val, field))
+	if (put_user(val, (__virtio16 __user *)field))
 		return -EFAULT;
 	vhx_mem_log(mem, area, off, field, sizeof(val));
 	return 0;
+}
+
+/* Where len, id and flags of a packed descriptor are. */
+static inline u32 vhx_mem_word_off(u16 slot)
+{
+	return sizeof(struct vring_packed_desc) * slot +
+		offsetof(struct vring_packed_desc, len);
+}
+
+/* As vhx_mem_scatter_release(), of an area that is in pieces. */
+static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
+					 __virtio64 *val, unsigned int nr)
+{
+	u32 off = vhx_mem_word_off(slot[0]);
+	void __user *first;
+	__virtio64 old;
+	unsigned int i;
+	int err;
+
+	err = vhx_mem_field(mem, VHX_DESC, off, sizeof(*val), VHOST_ACCESS_WO,
+			    &first);
+	if (err)
+		return err;
+	for (i = 1; i < nr; i++) {
+		u32 at = vhx_mem_word_off(slot[i]);
+
+		err = vhx_mem_read(mem, VHX_DESC, at, &old, sizeof(old));
+		if (!err)
+			err = vhx_mem_write(mem, VHX_DESC, at, &val[i],
+					    sizeof(*val));
+		if (err)
+			goto err_restore;
+		val[i] = old;
+	}
+	/* As in vhx_mem_store16_release(). */
+	virt_mb();
+	if (!put_user(val[0], (__virtio64 __user *)first))
+		return vhx_mem_log(mem, VHX_DESC, off, first, sizeof(*val));
+	err = -EFAULT;
+err_restore:
+	while (--i)
+		vhx_mem_write(mem, VHX_DESC, vhx_mem_word_off(slot[i]),
+			      &val[i], sizeof(*val));
+	return err;
+}
+
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
+					  __virtio64 *val, unsigned int nr)
+{
+	void __user *desc = mem->uaddr[VHX_DESC];
+	__virtio64 __user *word;
+	__virtio64 old;
+	unsigned int i;
+	int err = 0;
+
+	if (unlikely(!desc))
+		return vhx_mem_scatter_pieces(mem, slot, val, nr);
+	/* One window for all, as in vhx_mem_gather(). */
+	if (!user_access_begin(desc, mem->len[VHX_DESC]))
+		return -EFAULT;
+	for (i = 1; i < nr; i++) {
+		word = desc + vhx_mem_word_off(slot[i]);
+		unsafe_get_user(old, word, err_restore);
+		unsafe_put_user(val[i], word, err_restore);
+		val[i] = old;
+	}
+	/* As in vhx_mem_store16_release(). */
+	virt_mb();
+	word = desc + vhx_mem_word_off(slot[0]);
+	unsafe_put_user(val[0], word, err_restore);
+	user_access_end();
+	for (i = 0; i < nr && mem->dirty.logs_ring && !err; i++) {
+		u32 off = vhx_mem_word_off(slot[i]);
+
+		err = vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
+	}
+	return err;
+
+err_restore:
+	/* A fault in here comes back here and goes on with the next. */
+	while (--i) {
+		word = desc + vhx_mem_word_off(slot[i]);
+		unsafe_put_user(val[i], word, err_restore);
+	}
+	user_access_end();
+	return -EFAULT;
+}
+
+static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
+					     __virtio16 *dst,
+					     unsigned int nr)
+{
+	const struct vring_packed_desc __user *desc = mem->uaddr[VHX_DESC];
+	unsigned int i;
+	int err = 0;
+
+	if (unlikely(!desc)) {
+		for (i = 0; i < nr && !err; i++)
+			err = vhx_mem_load16_acquire(mem, VHX_DESC,
+				sizeof(*desc) * (first + i) +
+				offsetof(struct vring_packed_desc, flags),
+				&dst[i]);
+		return err;
+	}
+	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
+		return -EFAULT;
+	for (i = 0; i < nr; i++)
+		unsafe_get_user(dst[i], (const __virtio16 __user *)
+				&desc[first + i].flags, fault);
+	user_read_access_end();
+	virt_rmb();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
 }
 
 #endif /* VHX_MEM_IMPL_H */

@@ -116,6 +116,7 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 	if (!frame->nr_chains)
 		frame->first = *chain;
 	used->id = chain->id;
+	used->count = chain->count;
 	used->len = min_t(size_t, chain->in_len, frame->len - frame->room);
 	frame->room += chain->in_len;
 	frame->nr_chains++;

@@ -56,11 +56,15 @@ static int send_burst(struct vhx_vq *vq)
 	int ret = 0, stop, bytes = 0, err = 0;
 
 	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
-		ret = send_chain(vq, &burst->chain[i]);
+		const struct vhx_chain *chain = &burst->chain[i];
+
+		ret = send_chain(vq, chain);
 		if (ret < 0)
 			break;
 		bytes += ret;
-		vq->used[i] = (struct vhx_used){ .id = burst->chain[i].id };
+		vq->used[i] = (struct vhx_used){
+			.id = chain->id, .count = chain->count,
+		};
 	}
 	stop = min(ret, 0);
 	if (i < burst->nr)

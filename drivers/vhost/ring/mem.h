@@ -5,8 +5,9 @@
  * the tests'. A missing body is a compile warning.
  *
  * All return 0, -EFAULT (not accessible), -EPERM (not for this access) or
- * -EAGAIN (a translation was asked for), and copy in bulk: a value that the driver can change is read once.
- * Offsets and lengths stay within the area as the engine's num defines it.
+ * -EAGAIN (a translation was asked for), and copy in bulk: a value that the
+ * driver can change is read once. Offsets and lengths stay within the area as
+ * the engine's num defines it.
  */
 #ifndef VHX_MEM_H
 #define VHX_MEM_H
@@ -41,6 +42,33 @@ static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
  */
 static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 				 struct vring_desc *dst, unsigned int nr);
+
+/**
+ * vhx_mem_scatter_release - write the last 8 bytes of scattered descriptors,
+ * all or none; logs what it dirties
+ * @mem: the ring's memory
+ * @slot: @nr indexes into the Descriptor Area, range-checked
+ * @val: @nr raw values; used up
+ * @nr: how many, VHX_BURST_MAX at most
+ *
+ * The first is written last, by one store after all earlier accesses. Until
+ * then all are still the driver's descriptors, which the caller may want again:
+ * when one cannot be written the others are as they were.
+ */
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
+					  __virtio64 *val, unsigned int nr);
+
+/**
+ * vhx_mem_load_flags_acquire - read flags of packed descriptors in a row;
+ * later accesses stay after them
+ * @mem: the ring's memory
+ * @first: index of the first descriptor
+ * @dst: @nr raw values
+ * @nr: how many, to the end of the ring at most
+ */
+static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
+					     __virtio16 *dst,
+					     unsigned int nr);
 
 /**
  * vhx_mem_read_iova - copy from where a descriptor points, unordered

@@ -32,7 +32,8 @@ struct vhx_ring;
  * @addr: address as the driver gave it (gpa or iova)
  * @len: length in bytes; never 0 in a burst
  * @flags: VRING_DESC_F_*
- * @next: index of the next slot, valid with VRING_DESC_F_NEXT
+ * @next: split: index of the next slot, valid with VRING_DESC_F_NEXT;
+ *        packed: the buffer's id
  */
 struct vhx_slot {
 	u64 addr;
@@ -49,6 +50,8 @@ struct vhx_slot {
  * @out_len: bytes that the device may read
  * @in_len: bytes that the device may write
  * @id: names the buffer when it is completed
+ * @count: positions that its completion takes: its slots in a packed ring,
+ *         else 1
  * @pos: ring position before it was fetched, see vhx_ring_unfetch()
  */
 struct vhx_chain {
@@ -58,6 +61,7 @@ struct vhx_chain {
 	u32 out_len;
 	u32 in_len;
 	u16 id;
+	u16 count;
 	u16 pos;
 };
 
@@ -89,7 +93,7 @@ struct vhx_table {
  * @nr_steps: slots seen, those of length zero included
  * @chain: the chains, oldest first
  * @slot: what the chains point into
- * @head: scratch: indexes of the chains' heads
+ * @head: scratch: indexes of the chains' heads, or flags of descriptors
  * @desc: scratch: raw snapshot of the heads
  * @direct: scratch: the ring's table
  * @indirect: scratch: the indirect table in work
@@ -111,10 +115,12 @@ struct vhx_burst {
 /**
  * struct vhx_used - one completed buffer
  * @id: vhx_chain.id
+ * @count: vhx_chain.count
  * @len: bytes written into its device-writable part
  */
 struct vhx_used {
-	u32 id;
+	u16 id;
+	u16 count;
 	u32 len;
 };
 
@@ -130,7 +136,7 @@ struct vhx_used {
 struct vhx_ring_ops {
 	/**
 	 * @start: take up the ring at @base, as SET_VRING_BASE gave it.
-	 * Reads the used index, writes the used flags (virtio 1.3 §2.7.8).
+	 * A split ring's used index is read from it. Kicks are asked for.
 	 */
 	int (*start)(struct vhx_ring *ring, u32 base);
 	/** @base: where start() has to go on, for GET_VRING_BASE. */
@@ -144,7 +150,8 @@ struct vhx_ring_ops {
 		     unsigned int max);
 	/**
 	 * @complete: give @nr (at least 1) fetched chains back and publish
-	 * them with one store, so that the driver sees all or none.
+	 * them with one store, so that the driver sees all or none. A packed
+	 * ring that fails is as before if @nr is VHX_BURST_MAX at most.
 	 */
 	int (*complete)(struct vhx_ring *ring, const struct vhx_used *used,
 			unsigned int nr);
@@ -170,16 +177,18 @@ struct vhx_ring_ops {
  * @ops: its format
  * @mem: how to reach its memory; opaque here
  * @cause: what was wrong when an operation last failed, for the log
- * @num: entries; for split rings a power of two, 1 … 32768
+ * @num: entries, 1 … 32768; for split rings a power of two
  * @avail_pos: next avail entry to fetch
- * @avail_idx: driver's avail index as last seen: entries before it are ours
+ * @avail_idx: how far the driver was seen to have got: entries before it are
+ *             ours
  * @used_pos: next used entry to write
  * @signalled_pos: @used_pos at the last call_needed()
- * @flags: used->flags as last written
+ * @flags: those of the used ring or device event area as last written
+ * @is_packed: a packed ring: the wrap counter is bit 15 of its positions
  * @is_le: ring fields are little-endian, else big-endian
  * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
  * @is_in_order: VIRTIO_F_IN_ORDER was negotiated
- * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated
+ * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated; split rings only
  * @is_signalled_valid: @signalled_pos means something
  *
  * The fields up to @num and the booleans from @is_le to @calls_on_empty are
@@ -197,6 +206,7 @@ struct vhx_ring {
 	u16 used_pos;
 	u16 signalled_pos;
 	u16 flags;
+	bool is_packed;
 	bool is_le;
 	bool has_event_idx;
 	bool is_in_order;
@@ -205,6 +215,7 @@ struct vhx_ring {
 };
 
 extern const struct vhx_ring_ops vhx_split_ops;
+extern const struct vhx_ring_ops vhx_packed_ops;
 
 /**
  * vhx_ring_unfetch - hand back a chain and all fetched after it
@@ -217,6 +228,30 @@ static inline void vhx_ring_unfetch(struct vhx_ring *ring,
 				    const struct vhx_chain *chain)
 {
 	ring->avail_pos = chain->pos;
+}
+
+/**
+ * vhx_ring_is_one_enough - whether one used element can stand for a batch
+ * @ring: the ring
+ * @used: the batch
+ * @nr: how many
+ *
+ * In order, the element of the last buffer, in the place of the first, says
+ * that all are used (virtio 1.3 §2.7.9, §2.8.8). The driver takes the others
+ * as used up whole, which is right for buffers that it does not read
+ * afterwards.
+ */
+static inline bool vhx_ring_is_one_enough(const struct vhx_ring *ring,
+					  const struct vhx_used *used,
+					  unsigned int nr)
+{
+	unsigned int i;
+
+	if (!ring->is_in_order)
+		return false;
+	for (i = 0; i < nr && !used[i].len; i++)
+		;
+	return i == nr;
 }
 
 /**
@@ -237,7 +272,8 @@ static inline int vhx_ring_fail(struct vhx_ring *ring, int err,
 /* chain.c */
 void vhx_chain_decode(const struct vhx_ring *ring,
 		      const struct vring_desc *desc, struct vhx_slot *slot);
-int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst,
-		   const struct vhx_slot *head);
+void vhx_chain_begin(const struct vhx_ring *ring, struct vhx_burst *burst);
+int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
+		   const struct vhx_slot *slot);
 
 #endif /* VHX_RING_H */

@@ -76,6 +76,7 @@ static int split_start(struct vhx_ring *ring, u32 base)
 	err = load16_acquire(ring, VHX_DEVICE, USED_IDX, &used);
 	if (err)
 		return err;
+	ring->is_packed = false;
 	ring->flags = 0;
 	ring->used_pos = used;
 	ring->avail_pos = base;
@@ -135,13 +136,7 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 	struct vhx_slot slot;
 	int i, nr, err = 0;
 
-	burst->nr = 0;
-	burst->nr_slots = 0;
-	burst->nr_steps = 0;
-	burst->direct.is_indirect = false;
-	burst->direct.nr = ring->num;
-	burst->direct.first = 0;
-	burst->direct.nr_window = 0;
+	vhx_chain_begin(ring, burst);
 	if (ring->avail_idx == ring->avail_pos) {
 		err = read_avail_idx(ring);
 		if (err || ring->avail_idx == ring->avail_pos)
@@ -158,10 +153,9 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 
 	for (i = 0; i < nr; i++) {
 		vhx_chain_decode(ring, &burst->desc[i], &slot);
-		err = vhx_chain_walk(ring, burst, &slot);
+		err = vhx_chain_walk(ring, burst, burst->head[i], &slot);
 		if (err)
 			break;
-		burst->chain[i].id = burst->head[i];
 		burst->chain[i].pos = ring->avail_pos++;
 	}
 	if (err == -EAGAIN)
@@ -191,23 +185,6 @@ static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
 		(int)nr;
 }
 
-/*
- * In order, the entry of the last of a batch stands for all (§2.7.9), in the
- * place of the first. The driver takes the others as used up whole, which is
- * right for buffers that it does not read afterwards.
- */
-static bool is_one_enough(const struct vhx_ring *ring,
-			  const struct vhx_used *used, unsigned int nr)
-{
-	unsigned int i;
-
-	if (!ring->is_in_order)
-		return false;
-	for (i = 0; i < nr && !used[i].len; i++)
-		;
-	return i == nr;
-}
-
 static int split_complete(struct vhx_ring *ring, const struct vhx_used *used,
 			  unsigned int nr)
 {
@@ -215,7 +192,7 @@ static int split_complete(struct vhx_ring *ring, const struct vhx_used *used,
 	unsigned int done = 0;
 	int ret;
 
-	if (is_one_enough(ring, used, nr)) {
+	if (vhx_ring_is_one_enough(ring, used, nr)) {
 		ret = write_used(ring, &used[nr - 1], 1, pos);
 		if (ret < 0)
 			return ret;

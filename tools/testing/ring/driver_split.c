@@ -207,8 +207,13 @@ static void read_used(struct driver *drv, struct vhx_used *used)
 
 	memcpy(&elem, mem_at(drv->mem, VHX_DEVICE,
 			     4 + 8u * (drv->used_pos % drv->num), 8), 8);
-	used->id = __virtio32_to_cpu(drv->is_le, elem.id);
+	used->id = (u16)__virtio32_to_cpu(drv->is_le, elem.id);
 	used->len = __virtio32_to_cpu(drv->is_le, elem.len);
+	used->count = 1;
+	if (__virtio32_to_cpu(drv->is_le, elem.id) >= drv->num) {
+		fprintf(stderr, "# used id is out of range\n");
+		abort();
+	}
 }
 
 /*
@@ -220,6 +225,7 @@ static void read_batch(struct driver *drv, struct vhx_used *used)
 	if (!drv->in_batch)
 		read_used(drv, &drv->batch);
 	used->id = drv->order[drv->used_pos % drv->num];
+	used->count = 1;
 	drv->in_batch = used->id != drv->batch.id;
 	used->len = drv->in_batch ? 0 : drv->batch.len;
 }
@@ -235,11 +241,11 @@ static bool split_poll(struct driver *drv, struct vhx_used *used)
 	else
 		read_used(drv, used);
 	drv->used_pos++;
-	if (used->id >= drv->num || !drv->nr_used_slots[used->id]) {
+	if (!drv->nr_used_slots[used->id]) {
 		fprintf(stderr, "# used id %u is not in flight\n", used->id);
 		abort();
 	}
-	at = (u16)used->id;
+	at = used->id;
 	for (i = drv->nr_used_slots[used->id]; i; i--) {
 		drv->free[drv->nr_free++] = at;
 		at = drv->next[at];

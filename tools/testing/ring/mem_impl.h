@@ -140,6 +140,58 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 	return 0;
 }
 
+/*
+ * The last 8 bytes of a packed descriptor are len, id and flags. Both sides
+ * load and store them whole: ThreadSanitizer orders accesses to one address.
+ */
+static inline u64 *mem_word(struct vhx_mem *mem, u16 slot)
+{
+	return (u64 *)(void *)mem_at(mem, VHX_DESC, slot * 16u + 8, 8);
+}
+
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
+					  __virtio64 *val, unsigned int nr)
+{
+	int err = mem_enter(mem);
+	unsigned int i;
+
+	for (i = 1; i < nr && !err; i++) {
+		__atomic_store_n(mem_word(mem, slot[i]), (__force u64)val[i],
+				 __ATOMIC_RELAXED);
+		mem_leave(mem, MEM_WRITE, VHX_DESC, slot[i] * 16u + 8, 8);
+	}
+	if (err)
+		return err;
+	__atomic_store_n(mem_word(mem, slot[0]), (__force u64)val[0],
+			 __ATOMIC_RELEASE);
+	mem_leave(mem, MEM_WRITE, VHX_DESC, slot[0] * 16u + 8, 8);
+	memset(val, 0xa5, nr * sizeof(*val));
+	return 0;
+}
+
+static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
+					     __virtio16 *dst,
+					     unsigned int nr)
+{
+	int err = mem_enter(mem);
+	unsigned int i;
+
+	memset(dst, 0xa5, nr * sizeof(*dst));
+	for (i = 0; i < nr && !err; i++) {
+		union {
+			u64 word;
+			__virtio16 part[4];
+		} raw = {
+			.word = __atomic_load_n(mem_word(mem, (u16)(first + i)),
+						__ATOMIC_ACQUIRE),
+		};
+
+		dst[i] = raw.part[3];
+		mem_leave(mem, MEM_READ, VHX_DESC, (first + i) * 16u + 14, 2);
+	}
+	return err;
+}
+
 static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 				    u32 len)
 {

@@ -36,6 +36,11 @@ typedef __u64 u64;
 	min_a_ < min_b_ ? min_a_ : min_b_; })
 #define min(a, b)		min_t(__typeof__((a) + 0), a, b)
 #define min3(a, b, c)		min(min(a, b), c)
+#define swap(a, b) do {				\
+	__typeof__(a) swap_a_ = (a);		\
+	(a) = (b);				\
+	(b) = swap_a_;				\
+} while (0)
 
 /* Full barriers that this thread met: a missing one rarely shows otherwise. */
 extern __thread unsigned int ring_env_nr_mb;
