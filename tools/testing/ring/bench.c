@@ -38,10 +38,8 @@ static int drain(struct rig *rig, unsigned int max)
 		if (nr <= 0)
 			return nr ? nr : sum;
 		for (i = 0; i < nr; i++)
-			used[i] = (struct vhx_used){
-				.id = rig->burst.chain[i].id,
-				.len = rig->burst.chain[i].in_len,
-			};
+			used[i] = rig_used(&rig->burst.chain[i],
+					   rig->burst.chain[i].in_len);
 		err = ring->ops->complete(ring, used, (unsigned int)nr);
 		if (err)
 			return err;
@@ -70,8 +68,8 @@ static int bench(const struct rig_variant *variant, unsigned int i,
 			return 1;
 		count += (u32)nr;
 	}
-	printf("bench.split.v1_event_n%u.%s_burst_%u %.1f ns/buffer, %u buffers\n",
-	       variant->num, shapes[i].name, max, (double)ns / count, count);
+	printf("bench.%s_event_n%u.%s_burst_%u %.1f ns/buffer, %u buffers\n",
+	       rig_is_packed(rig) ? "packed" : "split.v1", variant->num, shapes[i].name, max, (double)ns / count, count);
 	rig_destroy(rig);
 	return 0;
 }
@@ -79,18 +77,21 @@ static int bench(const struct rig_variant *variant, unsigned int i,
 int main(void)
 {
 	static const unsigned int bursts[] = { 1, 8, 64 };
-	const struct rig_variant variant = {
-		.ops = &vhx_split_ops,
-		.driver = &driver_split_ops,
+	struct rig_variant variant = {
 		.num = 256,
 		.is_le = true,
 		.has_event_idx = true,
 	};
-	unsigned int i, k;
+	unsigned int i, k, packed;
 
-	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		for (k = 0; k < sizeof(bursts) / sizeof(bursts[0]); k++)
-			if (bench(&variant, i, bursts[k]))
-				return 1;
+	for (packed = 0; packed < 2; packed++) {
+		variant.ops = packed ? &vhx_packed_ops : &vhx_split_ops;
+		variant.driver = packed ? &driver_packed_ops :
+			&driver_split_ops;
+		for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+			for (k = 0; k < sizeof(bursts) / sizeof(bursts[0]); k++)
+				if (bench(&variant, i, bursts[k]))
+					return 1;
+	}
 	return 0;
 }

@@ -45,15 +45,18 @@ struct driver_ops {
 	/** @poll: take one completed buffer. Return: false when there is none. */
 	bool (*poll)(struct driver *drv, struct vhx_used *used);
 	/**
-	 * @enable_calls: ask for a call when @skip more buffers than the next
-	 * one are completed (@skip is for EVENT_IDX).
+	 * @enable_calls: ask for a call when @skip more positions than the
+	 * next one are completed (@skip is for EVENT_IDX).
 	 * Return: true when completed buffers are there already.
 	 */
 	bool (*enable_calls)(struct driver *drv, u16 skip);
 	/** @disable_calls: no call needed; a hint. */
 	void (*disable_calls)(struct driver *drv);
-	/** @wrap_base: a base shortly before the indexes wrap. */
-	u32 wrap_base;
+	/** @base_after: base of a ring at rest, @nr positions after @base. */
+	u32 (*base_after)(u16 num, u32 base, u64 nr);
+	/** @base_before: base @nr positions before all counters are as first. */
+	u32 (*base_before)(u16 num, u32 nr);
+	bool is_packed;
 };
 
 /**
@@ -64,17 +67,27 @@ struct driver_ops {
  * @is_le: as vhx_ring
  * @has_event_idx: as vhx_ring
  * @is_in_order: as vhx_ring
- * @order: heads in the order of their publishing, a ring of @num
+ * @order: ids in the order of their adding, a ring of @num
  * @batch: last of the completed batch that poll() hands out, in order
  * @in_batch: poll() is within a batch
- * @free: stack of free slots
- * @nr_free: slots in @free
+ * @free: stack of free slots; packed: of free ids
+ * @nr_free: free slots
  * @next: copy of the links of the chains in flight
- * @nr_used_slots: slots of the chain that starts at an index, 0 for none
+ * @nr_used_slots: slots of the chain with an id, 0 for none in flight
  * @added_pos: next avail entry to write
  * @avail_pos: what was published
  * @kicked_pos: what was published when we last looked whether to kick
  * @used_pos: next used entry to read
+ * @nr_free_ids: packed: ids in @free
+ * @held: packed: first descriptor that was added and not published
+ * @has_held: there is one
+ * @nr_added: packed: buffers added
+ * @nr_polled: packed: buffers taken back
+ * @added_place: packed, as @added_pos: descriptors since that of slot 0 whose
+ *               wrap counter is 1
+ * @avail_place: as @avail_pos
+ * @kicked_place: as @kicked_pos
+ * @used_place: as @used_pos
  */
 struct driver {
 	const struct driver_ops *ops;
@@ -94,9 +107,22 @@ struct driver {
 	u16 avail_pos;
 	u16 kicked_pos;
 	u16 used_pos;
+	u32 nr_free_ids;
+	struct vhx_slot held;
+	bool has_held;
+	u32 nr_added;
+	u32 nr_polled;
+	u64 added_place;
+	u64 avail_place;
+	u64 kicked_place;
+	u64 used_place;
 };
 
+/* Ids that a buffer may have. */
+#define DRIVER_IDS	65536u
+
 extern const struct driver_ops driver_split_ops;
+extern const struct driver_ops driver_packed_ops;
 
 /* Raw access to a split ring, for drivers that break the rules. */
 void split_set_desc(struct driver *drv, u16 i, const struct vhx_slot *slot);
@@ -110,5 +136,16 @@ void split_set_used(struct driver *drv, u16 flags, u16 idx);
 u16 split_used_flags(const struct driver *drv);
 u16 split_used_idx(const struct driver *drv);
 u16 split_avail_event(const struct driver *drv);
+
+/* And to a packed one; vhx_slot.next is the id. */
+void packed_set_desc(struct driver *drv, u32 slot, const struct vhx_slot *desc);
+void packed_get_desc(const struct driver *drv, u32 slot, struct vhx_slot *desc);
+void packed_set_entry(struct driver *drv, u64 table, u32 i,
+		      const struct vhx_slot *desc);
+void packed_set_event(struct driver *drv, u16 pos, u16 flags);
+u16 packed_event_pos(const struct driver *drv);
+u16 packed_event_flags(const struct driver *drv);
+u16 packed_pos(const struct driver *drv, u64 place);
+u16 packed_avail_flags(const struct driver *drv, u64 place);
 
 #endif /* RING_TEST_DRIVER_H */

@@ -124,7 +124,7 @@ static void split_reset(struct driver *drv, u32 base)
 	drv->nr_free = drv->num;
 	for (i = 0; i < drv->num; i++)
 		drv->free[i] = (u16)(drv->num - 1 - i);
-	memset(drv->nr_used_slots, 0, drv->num * sizeof(u16));
+	memset(drv->nr_used_slots, 0, DRIVER_IDS * sizeof(u16));
 	for (i = 0; i < VHX_AREAS; i++)
 		memset(drv->mem->area[i], 0, drv->mem->len[i]);
 	drv->in_batch = false;
@@ -272,6 +272,18 @@ static void split_disable_calls(struct driver *drv)
 		split_set_avail_flags(drv, VRING_AVAIL_F_NO_INTERRUPT);
 }
 
+static u32 split_base_after(u16 num, u32 base, u64 nr)
+{
+	(void)num;
+	return (u16)(base + nr);
+}
+
+static u32 split_base_before(u16 num, u32 nr)
+{
+	(void)num;
+	return (u16)(65536 - nr);
+}
+
 const struct driver_ops driver_split_ops = {
 	.area_len = split_area_len,
 	.reset = split_reset,
@@ -281,5 +293,6 @@ const struct driver_ops driver_split_ops = {
 	.poll = split_poll,
 	.enable_calls = split_enable_calls,
 	.disable_calls = split_disable_calls,
-	.wrap_base = 65530,
+	.base_after = split_base_after,
+	.base_before = split_base_before,
 };

@@ -35,9 +35,9 @@ struct rig *rig_create(const struct rig_variant *variant)
 
 	rig->drv.free = alloc(num, sizeof(u16));
 	rig->drv.next = alloc(num, sizeof(u16));
-	rig->drv.nr_used_slots = alloc(num, sizeof(u16));
+	rig->drv.nr_used_slots = alloc(DRIVER_IDS, sizeof(u16));
 	rig->drv.order = alloc(num, sizeof(u16));
-	rig->table_of = alloc(num, sizeof(u16));
+	rig->table_of = alloc(DRIVER_IDS, sizeof(u16));
 	rig->free_table = alloc(num, sizeof(u16));
 	rig->offered = alloc(RIG_QUEUE_MASK + 1, sizeof(*rig->offered));
 	rig->done = alloc(RIG_QUEUE_MASK + 1, sizeof(*rig->done));
@@ -105,6 +105,9 @@ int rig_restart(struct rig *rig, u32 base)
 	rig->nr_fetched = 0;
 	rig->nr_done = 0;
 	rig->nr_polled = 0;
+	rig->done_pos = 0;
+	rig->polled_pos = 0;
+	rig->start_base = base;
 	memset(&rig->burst, 0xa5, sizeof(rig->burst));
 	rig->burst.nr = 0;
 	return rig_reattach(rig, base);
@@ -250,8 +253,10 @@ int rig_complete(struct rig *rig, const struct vhx_used *used, unsigned int nr)
 	unsigned int i;
 	int err = rig->ring.ops->complete(&rig->ring, used, nr);
 
-	for (i = 0; !err && i < nr; i++)
+	for (i = 0; !err && i < nr; i++) {
 		rig->done[rig->nr_done++ & RIG_QUEUE_MASK] = used[i];
+		rig->done_pos += used[i].count;
+	}
 	return err;
 }
 
@@ -261,10 +266,9 @@ int rig_complete_burst(struct rig *rig)
 	struct vhx_used used[VHX_BURST_MAX];
 	unsigned int i, nr = rig->burst.nr;
 
-	for (i = 0; i < nr; i++) {
-		used[i].id = rig->burst.chain[i].id;
-		used[i].len = rig->burst.chain[i].in_len;
-	}
+	for (i = 0; i < nr; i++)
+		used[i] = rig_used(&rig->burst.chain[i],
+				   rig->burst.chain[i].in_len);
 	rig->burst.nr = 0;
 	return rig_complete(rig, used, nr);
 }
@@ -278,8 +282,10 @@ int rig_poll(struct rig *rig)
 
 	while (rig->drv.ops->poll(&rig->drv, &used)) {
 		want = &rig->done[rig->nr_polled++ & RIG_QUEUE_MASK];
-		if (used.id != want->id || used.len != want->len)
+		if (used.id != want->id || used.len != want->len ||
+		    used.count != want->count)
 			return -EBADMSG;
+		rig->polled_pos += used.count;
 		table = rig->table_of[used.id];
 		if (table != UINT16_MAX)
 			rig->free_table[rig->nr_free_tables++] = table;

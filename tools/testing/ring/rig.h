@@ -10,7 +10,7 @@
 /* Address of the guest's memory: no valid pointer of ours. */
 #define RIG_IOVA	0x7000000000ULL
 /* Pieces in the indirect table of a shape. */
-#define RIG_TABLE_LEN	32
+#define RIG_TABLE_LEN	64
 /* A place for one table of any length; the guest's memory ends with it. */
 #define RIG_SCRATCH_LEN	(VHX_INDIRECT_MAX * 16u)
 
@@ -57,6 +57,9 @@ struct rig_shape {
  * @done: what was completed, oldest first, by number
  * @nr_done: buffers completed
  * @nr_polled: completed buffers that the driver took back
+ * @done_pos: positions completed
+ * @polled_pos: positions that the driver took back
+ * @start_base: where both halves stood at first
  * @table_of: table of the buffer in flight, by id
  * @free_table: stack of free tables
  * @token: of the next buffer
@@ -73,6 +76,9 @@ struct rig {
 	struct vhx_used *done;
 	u32 nr_done;
 	u32 nr_polled;
+	u64 done_pos;
+	u64 polled_pos;
+	u32 start_base;
 	u16 *table_of;
 	u16 *free_table;
 	u32 nr_free_tables;
@@ -122,6 +128,37 @@ static inline int rig_call_needed(struct rig *rig)
 static inline u32 rig_base(const struct rig *rig)
 {
 	return rig->ring.ops->base(&rig->ring);
+}
+
+/* A base @nr positions before the counters wrap. */
+static inline u32 rig_base_before(const struct rig *rig, u32 nr)
+{
+	return rig->variant.driver->base_before(rig->variant.num, nr);
+}
+
+/* Where avail stands when @nr positions were fetched since the start. */
+static inline u16 rig_avail_after(const struct rig *rig, u64 nr)
+{
+	return (u16)rig->variant.driver->base_after(rig->variant.num,
+						    rig->start_base, nr);
+}
+
+static inline bool rig_is_packed(const struct rig *rig)
+{
+	return rig->variant.driver->is_packed;
+}
+
+/* Positions after which they come again. */
+static inline u32 rig_period(const struct rig *rig)
+{
+	return rig_is_packed(rig) ? 2u * rig->variant.num : 65536;
+}
+
+static inline struct vhx_used rig_used(const struct vhx_chain *chain, u32 len)
+{
+	return (struct vhx_used){
+		.id = chain->id, .count = chain->count, .len = len,
+	};
 }
 
 /* xorshift64*, so that a seed gives the same run anywhere. */

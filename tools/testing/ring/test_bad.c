@@ -7,7 +7,7 @@
 #include "raw.h"
 
 RIG_FIXTURE(bad)
-RIG_SIZES_FROM_4(bad);
+RIG_SPLIT_FROM_4(bad);
 
 /* For chains that no smaller ring can hold. */
 RIG_FIXTURE(bad_long)

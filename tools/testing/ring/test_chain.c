@@ -9,10 +9,11 @@ RIG_FIXTURE(chain)
 RIG_ALL_SIZES(chain);
 
 RIG_FIXTURE(chain_raw)
-RIG_SIZES_FROM_4(chain_raw);
+RIG_SPLIT_FROM_4(chain_raw);
 
 RIG_FIXTURE(chain_long)
-RIG_SIZES_FROM_256(chain_long);
+RIG_SPLIT_FROM_256(chain_long);
+RIG_PACKED_FROM_256(chain_long);
 
 /* One buffer goes round and leaves as many slots as there were. */
 static int round_trip(struct rig *rig, struct rig_shape shape)
@@ -51,7 +52,7 @@ TEST_F(chain, indirect_ok)
 	struct rig *rig = self->rig;
 	unsigned int nr, nr_out;
 
-	for (nr = 1; nr <= RIG_TABLE_LEN; nr++) {
+	for (nr = 1; nr <= 4 * VHX_WINDOW; nr++) {
 		for (nr_out = 0; nr_out <= nr; nr_out++) {
 			struct rig_shape shape = {
 				.nr_out = (u16)nr_out,

@@ -7,6 +7,10 @@
 RIG_FIXTURE(notify)
 RIG_ALL_SIZES(notify);
 
+/* NOTIFY_ON_EMPTY is older than packed rings. */
+RIG_FIXTURE(notify_split)
+RIG_SPLIT_ALL_SIZES(notify_split);
+
 static bool offer_wants_kick(struct rig *rig)
 {
 	rig_offer(rig, 1);
@@ -18,7 +22,7 @@ TEST_F(notify, armed_wants_kick)
 	struct rig *rig = self->rig;
 	int i;
 
-	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 6)));
 	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, rig_arm(rig));
 		ASSERT_EQ(0, rig_arm(rig));
@@ -35,6 +39,8 @@ TEST_F(notify, disarmed_skips_kick)
 	struct rig *rig = self->rig;
 	int i;
 
+	if (rig_period(rig) == 2 && rig->variant.has_event_idx)
+		SKIP(return, "every second buffer is at the event again");
 	for (i = 0; i < 20; i++) {
 		/* With EVENT_IDX the kick that was asked for still comes. */
 		ASSERT_EQ(0, rig_arm(rig));
@@ -70,7 +76,8 @@ TEST_F(notify, rearm_without_buffers_wants_kick)
 struct late_offer {
 	struct rig *rig;
 	enum mem_kind kind;	/* offer after this access of arm() … */
-	enum vhx_area area;	/* … to this area */
+	enum vhx_area area;	/* … to this area … */
+	unsigned int skip;	/* … after so many of them */
 	bool is_done;
 	bool wants_kick;
 };
@@ -80,7 +87,7 @@ static void offer_late(struct vhx_mem *mem, const struct mem_access *access)
 	struct late_offer *late = mem->arg;
 
 	if (late->is_done || access->kind != late->kind ||
-	    access->area != late->area)
+	    access->area != late->area || late->skip--)
 		return;
 	late->is_done = true;
 	late->wants_kick = offer_wants_kick(late->rig);
@@ -92,6 +99,8 @@ TEST_F(notify, arm_sees_buffer_that_came_between_ok)
 	struct rig *rig = self->rig;
 	struct late_offer late = {
 		.rig = rig, .kind = MEM_WRITE, .area = VHX_DEVICE,
+		/* A packed event is written before the flags that want it. */
+		.skip = rig_is_packed(rig) && rig->variant.has_event_idx,
 	};
 
 	ASSERT_EQ(0, rig_cycle(rig, 1));
@@ -110,7 +119,8 @@ TEST_F(notify, buffer_after_arm_wants_kick)
 {
 	struct rig *rig = self->rig;
 	struct late_offer late = {
-		.rig = rig, .kind = MEM_READ, .area = VHX_DRIVER,
+		.rig = rig, .kind = MEM_READ,
+		.area = rig_is_packed(rig) ? VHX_DESC : VHX_DRIVER,
 	};
 
 	ASSERT_EQ(0, rig_cycle(rig, 1));
@@ -152,10 +162,10 @@ TEST_F(notify, arm_after_unfetch_wants_kick_for_the_next)
 		rig_unfetch(rig, 0);
 		ASSERT_EQ(1, rig_arm(rig));
 		ASSERT_TRUE(offer_wants_kick(rig));
-		ASSERT_EQ(1, rig_fetch(rig, VHX_BURST_MAX));
-		ASSERT_EQ(0, rig_complete_burst(rig));
-		ASSERT_EQ(1, rig_fetch(rig, VHX_BURST_MAX));
-		ASSERT_EQ(0, rig_complete_burst(rig));
+		while (rig->nr_fetched != rig->nr_offered) {
+			ASSERT_LT(0, rig_fetch(rig, VHX_BURST_MAX));
+			ASSERT_EQ(0, rig_complete_burst(rig));
+		}
 		ASSERT_EQ(2, rig_poll(rig));
 	}
 }
@@ -224,7 +234,7 @@ TEST_F(notify, enabled_calls)
 	struct rig *rig = self->rig;
 	int i;
 
-	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 6)));
 	for (i = 0; i < 20; i++) {
 		ASSERT_FALSE(rig->drv.ops->enable_calls(&rig->drv, 0));
 		ASSERT_EQ(1, rig_offer(rig, 1));
@@ -267,7 +277,7 @@ TEST_F(notify, call_covers_all_since_the_last_calls)
 	}
 }
 
-TEST_F(notify, empty_ring_calls)
+TEST_F(notify_split, empty_ring_calls)
 {
 	struct rig *rig = self->rig;
 	int i;
@@ -281,7 +291,7 @@ TEST_F(notify, empty_ring_calls)
 }
 
 /* Neither what was not fetched yet nor what came unseen leaves it empty. */
-TEST_F(notify, nonempty_ring_skips_call)
+TEST_F(notify_split, nonempty_ring_skips_call)
 {
 	struct rig *rig = self->rig;
 

@@ -55,7 +55,7 @@ struct flight {
 
 struct guest {
 	struct race *race;
-	struct flight *flight;	/* by id */
+	struct flight *flight;	/* by id, DRIVER_IDS of them */
 	u16 *free_payload;
 	u32 nr_free;
 	u32 nr_offered;
@@ -273,8 +273,8 @@ static int device_burst(struct race *race, u64 *seed)
 
 		if (!device_answer(rig, chain))
 			race_fail(race, "a buffer arrived wrong");
-		used[keep - 1 - i].id = chain->id;
-		used[keep - 1 - i].len = chain->in_len;
+		used[ring->is_in_order ? i : keep - 1 - i] =
+			rig_used(chain, chain->in_len);
 	}
 	err = ring->ops->complete(ring, used, keep);
 	return err ? err : (int)keep;
@@ -330,6 +330,12 @@ RIG_SPLIT_EVENT(race, 1);
 RIG_SPLIT_EVENT(race, 2);
 RIG_SPLIT_EVENT(race, 16);
 RIG_SPLIT_EVENT(race, 256);
+RIG_PACKED_FLAGS(race, 1);
+RIG_PACKED_FLAGS(race, 256);
+RIG_PACKED_EVENT(race, 1);
+RIG_PACKED_EVENT(race, 3);
+RIG_PACKED_EVENT(race, 100);
+RIG_PACKED_IN_ORDER(race, 16);
 
 TEST_F_TIMEOUT(race, two_threads_ok, 120)
 {
@@ -343,7 +349,7 @@ TEST_F_TIMEOUT(race, two_threads_ok, 120)
 	};
 	struct guest guest = {
 		.race = &race,
-		.flight = calloc(num, sizeof(*guest.flight)),
+		.flight = calloc(DRIVER_IDS, sizeof(*guest.flight)),
 		.free_payload = calloc(num, sizeof(u16)),
 		.nr_free = num,
 		.seed = num,
@@ -354,7 +360,7 @@ TEST_F_TIMEOUT(race, two_threads_ok, 120)
 	ASSERT_LE(0, race.call);
 	for (i = 0; i < num; i++)
 		guest.free_payload[i] = i;
-	ASSERT_EQ(0, rig_restart(rig, rig->variant.driver->wrap_base));
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 6)));
 	ASSERT_EQ(0, pthread_create(&guest_thread, NULL, guest_run, &guest));
 	ASSERT_EQ(0, pthread_create(&device_thread, NULL, device_run, &race));
 	pthread_join(guest_thread, NULL);

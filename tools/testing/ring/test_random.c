@@ -17,10 +17,10 @@ RIG_ALL_SIZES(random);
  * @seed: of this run
  * @held: chains fetched and not completed, in any order
  * @nr_held: chains in @held
- * @nr_signalled: vhx_ring: completions at the last decision on a call
+ * @signalled: positions completed at the last decision on a call
  * @is_signalled_known: there was one since the start
- * @event: number of the completion that the driver wants to be called for
- * @calls_off: NO_INTERRUPT is set
+ * @event: position of the completion that the driver wants to be called for
+ * @calls_off: no calls are asked for
  * @kick_due: arm() said that the ring is empty, so the next buffer kicks
  * @nr_faults: faults that hit
  * @nr_calls: calls made
@@ -31,9 +31,9 @@ struct model {
 	u64 seed;
 	struct vhx_used held[32768];
 	u32 nr_held;
-	u32 nr_signalled;
+	u64 signalled;
 	bool is_signalled_known;
-	u32 event;
+	u64 event;
 	bool calls_off;
 	bool kick_due;
 	u32 nr_faults;
@@ -90,10 +90,8 @@ static bool fetch(struct model *m)
 		return false;
 	keep = nr && !pick(m, 4) ? pick(m, (u32)nr) : (u32)nr;
 	for (i = 0; i < keep; i++)
-		m->held[m->nr_held++] = (struct vhx_used){
-			.id = rig->burst.chain[i].id,
-			.len = rig->burst.chain[i].in_len,
-		};
+		m->held[m->nr_held++] = rig_used(&rig->burst.chain[i],
+						 rig->burst.chain[i].in_len);
 	if (keep < (u32)nr)
 		rig_unfetch(rig, keep);
 	return true;
@@ -116,6 +114,9 @@ static bool complete(struct model *m)
 	struct vhx_used swap;
 	int err;
 
+	/* More than a burst need not be as it was when that fails. */
+	if (rig_is_packed(m->rig))
+		nr = rig_min(nr, VHX_BURST_MAX);
 	if (!nr)
 		return true;
 	if (m->rig->variant.is_in_order)
@@ -148,8 +149,8 @@ static bool disarm(struct model *m)
 {
 	int err = rig_disarm(m->rig);
 
-	/* Without EVENT_IDX the driver sees it at once. */
-	if (!err && !m->rig->variant.has_event_idx)
+	/* Without an event that was left behind the driver sees it at once. */
+	if (!err && (!m->rig->variant.has_event_idx || rig_is_packed(m->rig)))
 		m->kick_due = false;
 	return !err || err == -EFAULT;
 }
@@ -157,15 +158,17 @@ static bool disarm(struct model *m)
 /* One by one: was the entry that the driver waits for among the new ones? */
 static int wants_call(const struct model *m)
 {
-	u32 nr;
+	u32 period = rig_period(m->rig);
+	u64 pos;
 
-	if (!m->rig->variant.has_event_idx)
+	if (!m->rig->variant.has_event_idx ||
+	    (rig_is_packed(m->rig) && m->calls_off))
 		return !m->calls_off;
 	if (!m->is_signalled_known ||
-	    m->rig->nr_done - m->nr_signalled >= 65536)
+	    m->rig->done_pos - m->signalled >= period)
 		return 1;
-	for (nr = m->nr_signalled; nr != m->rig->nr_done; nr++)
-		if ((u16)nr == (u16)m->event)
+	for (pos = m->signalled; pos != m->rig->done_pos; pos++)
+		if (pos % period == m->event % period)
 			return 1;
 	return 0;
 }
@@ -176,7 +179,7 @@ static bool call(struct model *m)
 
 	if (ret == -EFAULT)
 		return true;
-	m->nr_signalled = m->rig->nr_done;
+	m->signalled = m->rig->done_pos;
 	m->is_signalled_known = true;
 	*(ret ? &m->nr_calls : &m->nr_spared) += 1;
 	return ret == want;
@@ -187,16 +190,17 @@ static bool poll_used(struct model *m)
 {
 	struct rig *rig = m->rig;
 	u32 few = rig_min(rig->variant.num, 20) + 1;
-	u32 skip = pick(m, 8) ? pick(m, few) : pick(m, 65536);
+	u32 skip = pick(m, 8) ? pick(m, few) :
+		pick(m, rig_period(rig));
 
 	if (rig_poll(rig) < 0)
 		return false;
 	m->calls_off = !pick(m, 3);
 	if (m->calls_off) {
-		m->event = rig->nr_polled - 1;
+		m->event = rig->polled_pos - 1;
 		rig->drv.ops->disable_calls(&rig->drv);
 	} else {
-		m->event = rig->nr_polled + skip;
+		m->event = rig->polled_pos + skip;
 		rig->drv.ops->enable_calls(&rig->drv, (u16)skip);
 	}
 	return true;
@@ -242,13 +246,9 @@ static bool run(struct model *m, struct rig *rig, u64 seed)
 	memset(m, 0, sizeof(*m));
 	m->rig = rig;
 	m->seed = seed;
-	if (rig_restart(rig, rig->variant.driver->wrap_base))
+	if (rig_restart(rig, rig_base_before(rig, 6)))
 		return false;
-	/* Numbers of completions, as 16-bit indexes count them. */
-	rig->nr_done = rig->variant.driver->wrap_base;
-	rig->nr_polled = rig->nr_done;
-	rig->nr_offered = rig->nr_done;
-	rig->nr_fetched = rig->nr_done;
+	rig->drv.ops->enable_calls(&rig->drv, 0);
 	for (i = 0; i < NR_STEPS; i++) {
 		if (!step(m)) {
 			fprintf(stderr, "# seed %llu: step %u went wrong\n",

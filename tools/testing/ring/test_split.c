@@ -5,11 +5,11 @@
 #include "fixture.h"
 
 RIG_FIXTURE(split)
-RIG_ALL_SIZES(split);
+RIG_SPLIT_ALL_SIZES(split);
 
 RIG_FIXTURE(split_in_order)
-RIG_IN_ORDER(split_in_order, 4);
-RIG_IN_ORDER(split_in_order, 256);
+RIG_SPLIT_IN_ORDER(split_in_order, 4);
+RIG_SPLIT_IN_ORDER(split_in_order, 256);
 
 RIG_FIXTURE(split_flags)
 RIG_ALL_SIZES_FLAGS(split_flags);
@@ -245,7 +245,7 @@ TEST_F(split, used_entry_layout_ok)
 	struct rig *rig = self->rig;
 	static const u8 le[] = { 0, 0, 1, 0, 0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12 };
 	static const u8 be[] = { 0, 0, 0, 1, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0x78 };
-	struct vhx_used used = { .len = 0x12345678 };
+	struct vhx_used used = { .count = 1, .len = 0x12345678 };
 
 	ASSERT_EQ(1, rig_offer(rig, 1));
 	ASSERT_EQ(1, rig_fetch(rig, 1));
@@ -265,7 +265,7 @@ TEST_F(split_in_order, batch_is_one_entry_ok)
 	ASSERT_EQ(nr, rig_offer(rig, nr));
 	ASSERT_EQ(nr, rig_fetch(rig, nr));
 	for (i = 0; i < nr; i++)
-		used[i] = (struct vhx_used){ .id = rig->burst.chain[i].id };
+		used[i] = rig_used(&rig->burst.chain[i], 0);
 	memset(ring, 0x77, 8u * nr);
 	ASSERT_EQ(0, rig_complete(rig, used, nr));
 	EXPECT_EQ(used[nr - 1].id, ring[0]);
