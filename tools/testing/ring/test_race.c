@@ -385,4 +385,143 @@ TEST_F_TIMEOUT(race, two_threads_ok, 120)
 	free(guest.free_payload);
 }
 
+/* One decision at the same moment on both sides, over and over. */
+RIG_FIXTURE(meet)
+RIG_SPLIT_FLAGS(meet, 2);
+RIG_SPLIT_EVENT(meet, 2);
+RIG_PACKED_FLAGS(meet, 1);
+RIG_PACKED_EVENT(meet, 1);
+RIG_PACKED_FLAGS(meet, 3);
+RIG_PACKED_EVENT(meet, 3);
+
+#define NR_MEETS	10000u
+
+/**
+ * struct meet - what the two threads share
+ * @rig: the ring
+ * @round: the one that the driver may start
+ * @done: the last one that the driver has finished
+ * @notified: what the driver saw or asked for in it: no wake-up was lost
+ * @publishes: it publishes a buffer, else it asks for calls
+ */
+struct meet {
+	struct rig *rig;
+	u32 round;
+	u32 done;
+	bool notified;
+	bool publishes;
+};
+
+static void wait_for(const u32 *round, u32 want)
+{
+	u32 i;
+
+	for (i = 1; __atomic_load_n(round, __ATOMIC_ACQUIRE) != want; i++)
+		if (!(i & 255))
+			sched_yield();
+}
+
+/* A few instructions, so that the two meet in every way. */
+static void dawdle(u64 *seed)
+{
+	volatile u32 i = rig_random(seed) & 63;
+
+	while (i)
+		i--;
+}
+
+static void *meet_driver(void *arg)
+{
+	struct meet *meet = arg;
+	struct driver *drv = &meet->rig->drv;
+	struct vhx_used used;
+	u64 seed = 5;
+	u32 round;
+
+	for (round = 1; round <= NR_MEETS; round++) {
+		if (!meet->publishes) {
+			drv->ops->disable_calls(drv);
+			rig_offer(meet->rig, 1);
+		}
+		wait_for(&meet->round, round);
+		dawdle(&seed);
+		if (meet->publishes) {
+			rig_offer(meet->rig, 1);
+			meet->notified = drv->ops->wants_kick(drv);
+		} else {
+			meet->notified = drv->ops->enable_calls(drv, 0);
+		}
+		__atomic_store_n(&meet->done, round, __ATOMIC_RELEASE);
+		wait_for(&meet->round, 0x80000000 | round);
+		while (drv->ops->poll(drv, &used))
+			;
+		__atomic_store_n(&meet->done, 0x80000000 | round,
+				 __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* The device's half of a round. Return: 1 when the driver is not waited for. */
+static int meet_device(struct meet *meet, u32 round, u64 *seed)
+{
+	struct vhx_ring *ring = &meet->rig->ring;
+	struct vhx_burst *burst = &meet->rig->burst;
+	struct vhx_used used;
+	int ret = ring->ops->disarm(ring);
+
+	while (!ret && !meet->publishes)
+		ret = ring->ops->fetch(ring, burst, 1);
+	__atomic_store_n(&meet->round, round, __ATOMIC_RELEASE);
+	dawdle(seed);
+	if (meet->publishes) {
+		ret = ring->ops->arm(ring);
+	} else {
+		used = rig_used(&burst->chain[0], 0);
+		ret = ring->ops->complete(ring, &used, 1) ?:
+			ring->ops->call_needed(ring);
+	}
+	wait_for(&meet->done, round);
+	if (meet->publishes) {
+		if (ring->ops->fetch(ring, burst, 1) != 1)
+			return -EBADMSG;
+		used = rig_used(&burst->chain[0], 0);
+		if (ring->ops->complete(ring, &used, 1))
+			return -EBADMSG;
+	}
+	__atomic_store_n(&meet->round, 0x80000000 | round, __ATOMIC_RELEASE);
+	wait_for(&meet->done, 0x80000000 | round);
+	return ret;
+}
+
+/* Return: meetings after which both sides would sleep for ever, or -1. */
+static int nr_lost(struct rig *rig, bool publishes)
+{
+	struct meet meet = { .rig = rig, .publishes = publishes };
+	pthread_t thread;
+	u64 seed = 3;
+	int ret = 0, lost = 0;
+	u32 round;
+
+	if (rig_restart(rig, rig_base_before(rig, 1)) || rig_cycle(rig, 1) ||
+	    rig_call_needed(rig) < 0 ||
+	    pthread_create(&thread, NULL, meet_driver, &meet))
+		return -1;
+	for (round = 1; round <= NR_MEETS; round++) {
+		ret = meet_device(&meet, round, &seed);
+		lost += ret < 0 || (!ret && !meet.notified);
+	}
+	pthread_join(thread, NULL);
+	return lost;
+}
+
+TEST_F_TIMEOUT(meet, arm_against_publish_ok, 120)
+{
+	EXPECT_EQ(0, nr_lost(self->rig, true));
+}
+
+TEST_F_TIMEOUT(meet, complete_against_enable_calls_ok, 120)
+{
+	EXPECT_EQ(0, nr_lost(self->rig, false));
+}
+
 TEST_HARNESS_MAIN
