@@ -154,9 +154,9 @@ static void packed_reset(struct driver *drv, u32 base)
 
 		packed_set_desc(drv, i, &(struct vhx_slot){
 			.flags = wrap ? AVAIL | USED : 0 });
-		drv->free[i] = (u16)(0xffff - i);
+		drv->free[i] = (u16)(DRIVER_IDS - 1 - i);
+		drv->nr_used_slots[drv->free[i]] = 0;
 	}
-	memset(drv->nr_used_slots, 0, DRIVER_IDS * sizeof(u16));
 	drv->nr_free = drv->num;
 	drv->nr_free_ids = drv->num;
 	drv->in_batch = false;

@@ -124,7 +124,7 @@ static void split_reset(struct driver *drv, u32 base)
 	drv->nr_free = drv->num;
 	for (i = 0; i < drv->num; i++)
 		drv->free[i] = (u16)(drv->num - 1 - i);
-	memset(drv->nr_used_slots, 0, DRIVER_IDS * sizeof(u16));
+	memset(drv->nr_used_slots, 0, drv->num * sizeof(u16));
 	for (i = 0; i < VHX_AREAS; i++)
 		memset(drv->mem->area[i], 0, drv->mem->len[i]);
 	drv->in_batch = false;

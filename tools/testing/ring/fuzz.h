@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * What the bytes of a fuzzer's input mean: a header, a script of one-byte
- * operations, the avail ring, the descriptor table, and the guest's memory
- * from address 0 on. What is missing at the end is zero.
+ * operations, the avail ring or the driver's event area, the descriptors, and
+ * the guest's memory from address 0 on. What is missing at the end is zero.
  */
 #ifndef RING_TEST_FUZZ_H
 #define RING_TEST_FUZZ_H
@@ -17,10 +17,11 @@ enum fuzz_flag {
 	FUZZ_HAS_EVENT_IDX = 4,
 	FUZZ_CALLS_ON_EMPTY = 8,
 	FUZZ_CHANGES = 16,	/* memory changes after each read of it */
+	FUZZ_PACKED = 32,	/* the ring's size is num_log2 + 1 */
 };
 
 struct fuzz_header {
-	uint8_t num_log2;	/* modulo FUZZ_NUM_LOG2 */
+	uint8_t num_log2;	/* modulo FUZZ_NUM_LOG2, of a split ring */
 	uint8_t flags;		/* enum fuzz_flag */
 	uint8_t nr_ops;		/* bytes of the script */
 	uint8_t nr_avail;	/* available at the start, modulo num + 2 */
@@ -34,7 +35,7 @@ enum fuzz_op {
 	FUZZ_DISARM,
 	FUZZ_CALL,
 	FUZZ_UNFETCH,		/* from argument on, modulo the burst */
-	FUZZ_PUBLISH,		/* argument more */
+	FUZZ_PUBLISH,		/* argument more; packed: descriptors */
 	FUZZ_FAIL,		/* the argument-th access from here */
 };
 

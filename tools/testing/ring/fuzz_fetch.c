@@ -29,6 +29,7 @@ struct fuzz {
 	u8 flags;
 	struct vhx_mem mem;
 	struct vhx_ring ring;
+	const struct driver_ops *ops;
 	struct driver drv;
 	u16 order[1 << (FUZZ_NUM_LOG2 - 1)];
 	struct vhx_burst burst;
@@ -86,13 +87,21 @@ static void check_chain(const struct fuzz *fuzz, const struct vhx_chain *chain)
 	}
 	CHECK(out_len == chain->out_len);
 	CHECK(in_len == chain->in_len);
-	CHECK(chain->id < fuzz->ring.num);
+	CHECK(fuzz->ops->is_packed || chain->id < fuzz->ring.num);
+	CHECK(chain->count && chain->count <= fuzz->ring.num);
+	CHECK(fuzz->ops->is_packed || chain->count == 1);
 }
 
-static void check_burst(const struct fuzz *fuzz, int ret, u32 max, u16 base)
+static u16 pos_after(const struct fuzz *fuzz, u32 base, u32 nr)
+{
+	return (u16)fuzz->ops->base_after(fuzz->ring.num, base, nr);
+}
+
+static void check_burst(const struct fuzz *fuzz, int ret, u32 max, u32 base)
 {
 	const struct vhx_burst *burst = &fuzz->burst;
 	const struct vhx_slot *slot = burst->slot;
+	u32 at = 0;
 	u16 i;
 
 	if (ret < 0) {
@@ -104,12 +113,14 @@ static void check_burst(const struct fuzz *fuzz, int ret, u32 max, u16 base)
 	CHECK(burst->nr_slots <= VHX_SLOTS_MAX);
 	for (i = 0; i < burst->nr; i++) {
 		CHECK(burst->chain[i].slot == slot);
-		CHECK(burst->chain[i].pos == (u16)(base + i));
+		CHECK(burst->chain[i].pos == pos_after(fuzz, base, at));
 		check_chain(fuzz, &burst->chain[i]);
+		at += burst->chain[i].count;
 		slot += burst->chain[i].nr_out + burst->chain[i].nr_in;
 	}
 	CHECK(slot == burst->slot + burst->nr_slots);
-	CHECK((u16)fuzz->ring.ops->base(&fuzz->ring) == (u16)(base + ret));
+	CHECK((u16)fuzz->ring.ops->base(&fuzz->ring) ==
+	      pos_after(fuzz, base, at));
 }
 
 /* Memory that nobody changes gives the same burst again. */
@@ -133,7 +144,7 @@ static void op_fetch(struct fuzz *fuzz, u32 arg)
 {
 	struct vhx_ring *ring = &fuzz->ring;
 	u32 max = arg * 2 + 2, i;
-	u16 base = (u16)ring->ops->base(ring);
+	u32 base = ring->ops->base(ring);
 	bool may_fail = fuzz->mem.fail_at != MEM_FAILS_NEVER;
 	int ret;
 
@@ -149,16 +160,25 @@ static void op_fetch(struct fuzz *fuzz, u32 arg)
 		if (fuzz->nr_held < 256)
 			fuzz->held[fuzz->nr_held++] = (struct vhx_used){
 				.id = fuzz->burst.chain[i].id,
+				.count = fuzz->burst.chain[i].count,
 				.len = fuzz->burst.chain[i].in_len,
 			};
 	fuzz->may_unfetch = ret > 0 && fuzz->nr_held < 256;
 }
 
+/* Where the next used element goes, for the driver. */
+static u16 used_pos(const struct fuzz *fuzz)
+{
+	return fuzz->ops->is_packed ? (u16)
+		(fuzz->ring.ops->base(&fuzz->ring) >> 16) :
+		split_used_idx(&fuzz->drv);
+}
+
 static void op_complete(struct fuzz *fuzz, u32 arg)
 {
 	struct vhx_ring *ring = &fuzz->ring;
-	u16 before = split_used_idx(&fuzz->drv);
-	u32 nr = arg + 1, most = fuzz->nr_held;
+	u16 before = used_pos(fuzz);
+	u32 nr = arg + 1, most = fuzz->nr_held, i, count = 0;
 	int err;
 
 	if (most > ring->num)
@@ -171,7 +191,9 @@ static void op_complete(struct fuzz *fuzz, u32 arg)
 	CHECK(!err || err == -EFAULT);
 	if (!err)
 		fuzz->nr_held -= nr;
-	CHECK(split_used_idx(&fuzz->drv) == (u16)(before + (err ? 0 : nr)));
+	for (i = 0; !err && i < nr; i++)
+		count += fuzz->held[fuzz->nr_held + i].count;
+	CHECK(used_pos(fuzz) == pos_after(fuzz, before, count));
 	fuzz->may_unfetch = false;
 }
 
@@ -206,6 +228,22 @@ static void op_other(struct fuzz *fuzz, enum fuzz_op op)
 	CHECK(ring->ops->base(ring) == base);
 }
 
+/* Makes the next @nr descriptors available, whatever they say. */
+static void publish_packed(struct fuzz *fuzz, u32 nr)
+{
+	struct driver *drv = &fuzz->drv;
+	struct vhx_slot slot;
+
+	for (; nr; nr--) {
+		u32 at = (u32)(drv->added_place % drv->num);
+
+		packed_get_desc(drv, at, &slot);
+		slot.flags &= 0x7f7f;
+		slot.flags |= packed_avail_flags(drv, drv->added_place++);
+		packed_set_desc(drv, at, &slot);
+	}
+}
+
 static void run_op(struct fuzz *fuzz, u8 code)
 {
 	enum fuzz_op op = code & ((1u << FUZZ_OP_BITS) - 1);
@@ -217,6 +255,8 @@ static void run_op(struct fuzz *fuzz, u8 code)
 		op_complete(fuzz, arg);
 	} else if (op == FUZZ_UNFETCH) {
 		op_unfetch(fuzz, arg);
+	} else if (op == FUZZ_PUBLISH && fuzz->ops->is_packed) {
+		publish_packed(fuzz, arg);
 	} else if (op == FUZZ_PUBLISH) {
 		split_set_avail_idx(&fuzz->drv,
 				    (u16)(fuzz->drv.avail_pos + arg));
@@ -232,13 +272,16 @@ static void run_op(struct fuzz *fuzz, u8 code)
 
 static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 {
-	u16 num = (u16)(1u << header->num_log2 % FUZZ_NUM_LOG2);
+	bool is_packed = header->flags & FUZZ_PACKED;
+	u16 num = (u16)(is_packed ? header->num_log2 + 1 :
+			1u << header->num_log2 % FUZZ_NUM_LOG2);
 	bool has_event_idx = header->flags & FUZZ_HAS_EVENT_IDX;
 	u32 i;
 
 	fuzz->flags = header->flags;
+	fuzz->ops = is_packed ? &driver_packed_ops : &driver_split_ops;
 	for (i = 0; i < VHX_AREAS; i++)
-		fuzz->mem.len[i] = driver_split_ops.area_len(
+		fuzz->mem.len[i] = fuzz->ops->area_len(
 			(enum vhx_area)i, num, has_event_idx);
 	fuzz->mem.len[MEM_GUEST] = FUZZ_GUEST_LEN;
 	for (i = 0; i <= MEM_GUEST; i++) {
@@ -252,9 +295,9 @@ static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 	fuzz->drv.mem = &fuzz->mem;
 	fuzz->drv.num = num;
 	fuzz->drv.order = fuzz->order;
-	fuzz->drv.is_le = header->flags & FUZZ_IS_LE;
+	fuzz->drv.is_le = is_packed || header->flags & FUZZ_IS_LE;
 	fuzz->drv.has_event_idx = has_event_idx;
-	fuzz->ring.ops = &vhx_split_ops;
+	fuzz->ring.ops = is_packed ? &vhx_packed_ops : &vhx_split_ops;
 	fuzz->ring.mem = &fuzz->mem;
 	fuzz->ring.num = num;
 	fuzz->ring.is_le = fuzz->drv.is_le;
@@ -279,12 +322,18 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	fuzz.in = ops + header.nr_ops;
 	fuzz.len = len - sizeof(header) - header.nr_ops;
 	set_up(&fuzz, &header);
-	fill(&fuzz, VHX_DRIVER, 4);
+	fill(&fuzz, VHX_DRIVER, fuzz.ops->is_packed ? 0 : 4);
 	fill(&fuzz, VHX_DESC, 0);
 	fill(&fuzz, MEM_GUEST, 0);
 	CHECK(!fuzz.ring.ops->start(&fuzz.ring, 0));
-	split_set_avail_idx(&fuzz.drv,
-			    (u16)(header.nr_avail % (fuzz.ring.num + 2)));
+	if (fuzz.ops->is_packed) {
+		/* Place 0 is where the wrap counter is 1, unlike at base 0. */
+		fuzz.drv.added_place = fuzz.ring.num;
+		publish_packed(&fuzz, header.nr_avail);
+	} else {
+		split_set_avail_idx(&fuzz.drv, (u16)(header.nr_avail %
+						     (fuzz.ring.num + 2)));
+	}
 	if (header.flags & FUZZ_CHANGES)
 		fuzz.mem.on_access = change;
 	for (i = 0; i < header.nr_ops; i++)

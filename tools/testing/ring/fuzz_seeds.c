@@ -25,7 +25,7 @@ static const uint8_t script[] = {
 	FUZZ_OP(FUZZ_ARM, 0), FUZZ_OP(FUZZ_COMPLETE, 31),
 };
 
-/* Little-endian, as the script's header says. */
+/* Little-endian, as the script's header says; packed: id, then flags. */
 struct seed {
 	const char *name;
 	uint8_t flags;
@@ -83,6 +83,26 @@ static const struct seed seeds[] = {
 			{ 0x1000, 1, F_NEXT, 1 }, { 0, 0x20, F_INDIRECT, 0 },
 		},
 	}, {
+		.name = "packed",
+		.flags = FUZZ_PACKED | FUZZ_HAS_EVENT_IDX,
+		.desc = {
+			{ 0x1000, 64, 1, F_NEXT }, { 0x2000, 64, 2, F_WRITE },
+			{ 0x3000, 0, 3, 0 }, { 0, 0x40, 4, F_INDIRECT },
+		},
+		.table = {
+			{ 0x1000, 10, 0, 0 }, { 0x2000, 20, 0, F_WRITE },
+			{ 0x3000, 0, 0, F_WRITE }, { 0x4000, 30, 0, F_WRITE },
+		},
+	}, {
+		.name = "packed_changing",
+		.flags = FUZZ_PACKED | FUZZ_CHANGES,
+		.desc = {
+			{ 0x1000, 64, 1, F_NEXT }, { 0x2000, 64, 2, F_NEXT },
+			{ 0x3000, 64, 3, F_NEXT }, { 0x4000, 64, 4, F_NEXT },
+			{ 0x5000, 64, 5, F_NEXT }, { 0x6000, 64, 6, F_NEXT },
+			{ 0x7000, 64, 7, F_NEXT }, { 0x8000, 64, 8, F_NEXT },
+		},
+	}, {
 		.name = "changing",
 		.flags = FUZZ_CHANGES,
 		.head = { 0, 1 },
@@ -99,12 +119,12 @@ static const struct seed seeds[] = {
 static void write_seed(const char *dir, const struct seed *seed)
 {
 	const struct fuzz_header header = {
-		.num_log2 = NUM_LOG2,
+		.num_log2 = seed->flags & FUZZ_PACKED ? NUM - 1 : NUM_LOG2,
 		.flags = seed->flags | FUZZ_IS_LE,
 		.nr_ops = sizeof(script),
-		.nr_avail = 2,
+		.nr_avail = seed->flags & FUZZ_PACKED ? 4 : 2,
 	};
-	const uint16_t used_event = 1;
+	const uint16_t used_event = 1, event[] = { 2, 2 };
 	char path[4096];
 	FILE *file;
 
@@ -116,8 +136,11 @@ static void write_seed(const char *dir, const struct seed *seed)
 	}
 	fwrite(&header, sizeof(header), 1, file);
 	fwrite(script, sizeof(script), 1, file);
-	fwrite(seed->head, sizeof(seed->head), 1, file);
-	if (seed->flags & FUZZ_HAS_EVENT_IDX)
+	if (seed->flags & FUZZ_PACKED)
+		fwrite(event, sizeof(event), 1, file);
+	else
+		fwrite(seed->head, sizeof(seed->head), 1, file);
+	if (!(seed->flags & FUZZ_PACKED) && seed->flags & FUZZ_HAS_EVENT_IDX)
 		fwrite(&used_event, sizeof(used_event), 1, file);
 	fwrite(seed->desc, sizeof(seed->desc), 1, file);
 	fwrite(seed->table, sizeof(seed->table), 1, file);
