@@ -200,8 +200,10 @@ static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
 	}
 	/* As in vhx_mem_store16_release(). */
 	virt_mb();
-	if (!put_user(val[0], (__virtio64 __user *)first))
-		return vhx_mem_log(mem, VHX_DESC, off, first, sizeof(*val));
+	if (!put_user(val[0], (__virtio64 __user *)first)) {
+		vhx_mem_log(mem, VHX_DESC, off, first, sizeof(*val));
+		return 0;
+	}
 	err = -EFAULT;
 err_restore:
 	while (--i)
@@ -217,7 +219,6 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	__virtio64 __user *word;
 	__virtio64 old;
 	unsigned int i;
-	int err = 0;
 
 	if (unlikely(!desc))
 		return vhx_mem_scatter_pieces(mem, slot, val, nr);
@@ -235,12 +236,12 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	word = desc + vhx_mem_word_off(slot[0]);
 	unsafe_put_user(val[0], word, err_restore);
 	user_access_end();
-	for (i = 0; i < nr && mem->dirty.logs_ring && !err; i++) {
+	for (i = 0; i < nr && mem->dirty.logs_ring; i++) {
 		u32 off = vhx_mem_word_off(slot[i]);
 
-		err = vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
+		vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
 	}
-	return err;
+	return 0;
 
 err_restore:
 	/* A fault in here comes back here and goes on with the next. */
