@@ -30,11 +30,18 @@ struct feature_set {
 	u64 features[VHX_FEATURE_WORDS];
 };
 
+/* On trial, by the module parameter alone: all, and packed rings. */
+#define FEATURES_PACKED		(VHX_FEATURES_LINUX_7_3 + 1)
+
 static const struct feature_set feature_sets[] = {
 	[VHX_FEATURES_ALL] = { "all", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
 	[VHX_FEATURES_LINUX_6_1] = { "6.1", { LINUX_6_1 } },
 	[VHX_FEATURES_LINUX_6_12] = { "6.12", { LINUX_6_12 } },
 	[VHX_FEATURES_LINUX_7_3] = { "7.3", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
+	[FEATURES_PACKED] = {
+		"packed", { LINUX_7_3 | BIT_ULL(VIRTIO_F_RING_PACKED),
+			    VHX_TUNNEL_FEATURES }
+	},
 };
 
 /**
@@ -53,6 +60,11 @@ int vhx_net_find_set(const char *name)
 	return -EINVAL;
 }
 
+static void offer(struct vhx_dev *dev, unsigned int set)
+{
+	memcpy(dev->offered, feature_sets[set].features, sizeof(dev->offered));
+}
+
 /**
  * vhx_net_set_offer - VHX_SET_FEATURE_SET
  * @dev: a device without an owner
@@ -63,9 +75,9 @@ int vhx_net_find_set(const char *name)
  */
 int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 {
-	if (set >= ARRAY_SIZE(feature_sets))
+	if (set > VHX_FEATURES_LINUX_7_3)
 		return -EINVAL;
-	memcpy(dev->offered, feature_sets[set].features, sizeof(dev->offered));
+	offer(dev, set);
 	return 0;
 }
 
@@ -103,7 +115,7 @@ void vhx_net_init(struct vhx_dev *dev)
 
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
 		vhx_vq_init(vq, dev, run);
-	vhx_net_set_offer(dev, vhx_net_find_set(vhx_feature_set));
+	offer(dev, vhx_net_find_set(vhx_feature_set));
 }
 
 /*

@@ -5,6 +5,7 @@
  */
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/log2.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
@@ -62,19 +63,31 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	mutex_unlock(&vq->mutex);
 }
 
-/* virtio 1.3 §2.7; the last field of two areas is EVENT_IDX's */
+static bool is_packed(const struct vhx_vq *vq)
+{
+	return vq->ring.ops == &vhx_packed_ops;
+}
+
+/* virtio 1.3 §2.7, §2.8; the last field of two split areas is EVENT_IDX's */
 static u32 area_len(const struct vhx_vq *vq, enum vhx_area area)
 {
 	u32 num = vq->ring.num, event = vq->ring.has_event_idx ? 2 : 0;
 
-	switch (area) {
-	case VHX_DESC:
+	if (area == VHX_DESC)
 		return sizeof(struct vring_desc) * num;
-	case VHX_DRIVER:
+	if (is_packed(vq))
+		return sizeof(struct vring_packed_desc_event);
+	if (area == VHX_DRIVER)
 		return 4 + 2 * num + event;
-	default:
-		return 4 + sizeof(struct vring_used_elem) * num + event;
-	}
+	return 4 + sizeof(struct vring_used_elem) * num + event;
+}
+
+/* What we do with an area: a packed ring's descriptors are written as well. */
+static u8 area_perm(const struct vhx_vq *vq, enum vhx_area area)
+{
+	if (area == VHX_DESC && is_packed(vq))
+		return VHOST_ACCESS_RW;
+	return area == VHX_DEVICE ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
 }
 
 static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
@@ -98,8 +111,7 @@ static int find_areas(struct vhx_vq *vq)
 	for (area = VHX_DESC; area < VHX_AREAS; area++) {
 		mem->len[area] = area_len(vq, area);
 		err = vhx_xlate_area(&mem->xlate, mem->addr[area],
-				     mem->len[area], area == VHX_DEVICE ?
-				     VHOST_ACCESS_WO : VHOST_ACCESS_RO,
+				     mem->len[area], area_perm(vq, area),
 				     &mem->uaddr[area]);
 		if (err)
 			return vhx_ring_fail(&vq->ring, err,
@@ -206,13 +218,20 @@ void vhx_vq_set_features(struct vhx_vq *vq)
  * @vq: a stopped vq
  *
  * Context: owner, dev mutex, vq mutex
- * Return: 0, -EFAULT (no memory table, ring not accessible)
+ * Return: 0, -EFAULT (no memory table, ring not accessible), -EINVAL (size or
+ * base are of no split ring)
  */
 int vhx_vq_start(struct vhx_vq *vq)
 {
+	vq->ring.ops = vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED) ?
+		&vhx_packed_ops : &vhx_split_ops;
 	vq->ring.is_le = vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1) ||
 			 !vq->is_legacy_be;
 	vhx_vq_set_features(vq);
+	/* What was set while another format was accepted. */
+	if (!is_packed(vq) &&
+	    (!is_power_of_2(vq->ring.num) || vq->base > U16_MAX))
+		return -EINVAL;
 	if (!vq->dev->map ||
 	    !vhx_vq_is_log_ok(vq, vq->mem.dirty.base, vq->dev->map) ||
 	    (!vq->mem.xlate.iotlb && !are_areas_ok(vq, vq->mem.addr)))
@@ -340,14 +359,16 @@ void vhx_vq_fail(struct vhx_vq *vq, int err)
  * @state: entries in state->num
  *
  * Context: owner, dev mutex
- * Return: 0, -EBUSY (running), -EINVAL (not a power of two up to 32768)
+ * Return: 0, -EBUSY (running), -EINVAL (over 32768, or for a split ring not a
+ * power of two)
  */
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state)
 {
 	if (vq->backend)
 		return -EBUSY;
 	if (!state->num || state->num > 0x8000 ||
-	    (state->num & (state->num - 1)))
+	    (!vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED) &&
+	     !is_power_of_2(state->num)))
 		return -EINVAL;
 	mutex_lock(&vq->mutex);
 	vq->ring.num = state->num;
@@ -358,16 +379,18 @@ int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state)
 /**
  * vhx_vq_set_base - VHOST_SET_VRING_BASE
  * @vq: the vq
- * @state: next avail index in state->num
+ * @state: next avail index in state->num; of a packed ring next avail and, in
+ *         the upper half, next used position
  *
  * Context: owner, dev mutex
- * Return: 0, -EBUSY (running), -EINVAL (over 16 bits)
+ * Return: 0, -EBUSY (running), -EINVAL (split, and over 16 bits)
  */
 int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state)
 {
 	if (vq->backend)
 		return -EBUSY;
-	if (state->num > 0xffff)
+	if (state->num > U16_MAX &&
+	    !vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED))
 		return -EINVAL;
 	mutex_lock(&vq->mutex);
 	vq->base = state->num;

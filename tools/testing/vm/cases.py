@@ -231,6 +231,14 @@ def change_queues(bench):
     works_again(bench, guest)
 
 
+def features_on(bench, *bits):
+    """The variant is what it says: these bits were negotiated."""
+    text = bench.guests[0].check("cat /sys/class/net/eth0/device/features")
+    off = [bit for bit in bits if text[bit] == "0"]
+    if off:
+        raise host.HostError(f"feature bits {off} are off")
+
+
 def features_off(bench, *bits):
     """The variant is what it says: these bits were not negotiated."""
     text = bench.guests[0].check("cat /sys/class/net/eth0/device/features")

@@ -58,6 +58,19 @@ def group_nomrg(bench, case):
         case("nomrg_" + name, func, bench, *args)
 
 
+def group_packed(bench, case):
+    """VIRTIO_F_RING_PACKED, which no in-tree vhost has."""
+    bench.add(device="packed=on")
+    if not case("packed_boot_ok", bench.start):
+        return
+    case("packed_features_ok", cases.features_on, bench, 34)
+    for name, func, *args in cases.TRAFFIC:
+        case("packed_" + name, func, bench, *args)
+    case("packed_unbind_under_traffic_ok", cases.unbind, bench)
+    case("packed_queue_reset_ok", cases.queue_reset, bench)
+    case("packed_reset_under_traffic_ok", cases.reset, bench)
+
+
 def group_legacy(bench, case):
     bench.add(machine="q35", device="disable-modern=on")
     if not case("legacy_boot_ok", bench.start):
@@ -80,9 +93,9 @@ def group_one(bench, case):
 
 
 GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
-          "legacy": group_legacy, "one": group_one, "migrate": migrate.group,
-          "viommu": viommu.group, "viommu-lazy": viommu.group_lazy,
-          "ovs": ovs.group, "testpmd": testpmd.group}
+          "legacy": group_legacy, "packed": group_packed, "one": group_one,
+          "migrate": migrate.group, "viommu": viommu.group,
+          "viommu-lazy": viommu.group_lazy, "ovs": ovs.group, "testpmd": testpmd.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 
@@ -116,7 +129,10 @@ def main():
     if opts.accel == "kvm":
         host.modprobe_kvm()
     if opts.module:
-        suite.case("load_ok", host.load, opts.module, opts.node)
+        # on trial, and so offered on demand
+        params = ["features=packed"] if "packed" in opts.groups.split(",") \
+            else []
+        suite.case("load_ok", host.load, opts.module, opts.node, *params)
     if not host.is_node(opts.node):
         print(f"Bail out! no {opts.node}")
         return 1

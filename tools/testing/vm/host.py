@@ -60,7 +60,7 @@ def qemu(version):
     return [*enter_root(f"qemu-{version}"), "qemu-system-x86_64"]
 
 
-def load(module, node):
+def load(module, node, *params):
     """Make a module serve the node: ours from VHX_KO, or in-tree."""
     for name in ("tun", "tap", "macvtap"):
         sh("modprobe", name)
@@ -72,7 +72,8 @@ def load(module, node):
         for dep in sh("modinfo", "-F", "depends", ko).strip().split(","):
             if dep:
                 sh("modprobe", dep)
-        sh("insmod", ko, *([] if name == "vhost-net" else [f"node={name}"]))
+        sh("insmod", ko, *params,
+           *([] if name == "vhost-net" else [f"node={name}"]))
     deadline = time.monotonic() + 5
     while not is_node(node):
         if time.monotonic() > deadline:
