@@ -264,7 +264,10 @@ int vhx_dev_attach_worker(struct vhx_vq *vq,
 
 	if (!worker)
 		return -ENODEV;
+	/* Ends a polling window, which looks for work of its own worker. */
+	mutex_lock(&vq->mutex);
 	vhx_worker_attach(&vq->work, worker);
+	mutex_unlock(&vq->mutex);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/errno.h>
 #include <linux/futex.h>
 #include <linux/minmax.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include <asm/futex.h>
@@ -22,13 +23,18 @@ static int set_bits(u64 uaddr, u32 bits)
 {
 	unsigned long at = uaddr & ~(sizeof(u32) - 1);
 	unsigned int byte = uaddr & (sizeof(u32) - 1);
-	int old;
+	int old, err;
 
 #ifdef __BIG_ENDIAN
 	at ^= sizeof(long) - sizeof(u32);
 #endif
-	return arch_futex_atomic_op_inuser(FUTEX_OP_OR, bits << 8 * byte, &old,
-					   (u32 __user *)at);
+	/* Some architectures give up where many set bits of one word. */
+	do {
+		err = arch_futex_atomic_op_inuser(FUTEX_OP_OR,
+						  bits << 8 * byte, &old,
+						  (u32 __user *)at);
+	} while (err == -EAGAIN && !fatal_signal_pending(current));
+	return err;
 }
 
 /**

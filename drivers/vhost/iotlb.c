@@ -140,16 +140,27 @@ static void invalidate(struct vhx_dev *dev, u64 first, u64 last)
 		take_out(dev, first, last, 0);
 }
 
-/* Drops the misses that a range answers. Return: whether there were any. */
-static bool answer_misses(struct vhx_xlate *xlate, const struct vhx_range *range)
+/* Drops the misses that are answered. Return: whether there were any. */
+static bool answer_misses(struct vhx_xlate *xlate, u64 first, u64 last)
 {
 	unsigned int i, kept = 0, nr = xlate->nr_misses;
 
 	for (i = 0; i < nr; i++)
-		if (!vhx_range_has(range, xlate->miss[i].iova))
+		if (xlate->miss[i].iova < first || xlate->miss[i].iova > last)
 			xlate->miss[kept++] = xlate->miss[i];
 	xlate->nr_misses = kept;
 	return kept < nr;
+}
+
+/* An answer that was refused: who needs it asks again at its next run. */
+static void refuse_answer(struct vhx_dev *dev, u64 first, u64 last)
+{
+	unsigned int i;
+
+	spin_lock(&dev->iotlb.lock);
+	for (i = 0; i < VHX_VQS; i++)
+		answer_misses(&dev->vq[i].mem.xlate, first, last);
+	spin_unlock(&dev->iotlb.lock);
 }
 
 static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
@@ -176,11 +187,13 @@ static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 	spin_lock(&iotlb->lock);
 	vhx_map_add(iotlb->map, range);
 	for (i = 0; i < VHX_VQS; i++)
-		is_answer[i] = answer_misses(&dev->vq[i].mem.xlate, range);
+		is_answer[i] = answer_misses(&dev->vq[i].mem.xlate, msg->iova,
+					     last);
 	spin_unlock(&iotlb->lock);
 
+	/* A ring that stopped for want of an area may go on now, too. */
 	for (i = 0; i < VHX_VQS; i++)
-		if (is_answer[i])
+		if (is_answer[i] || !READ_ONCE(dev->vq[i].mem.is_ready))
 			vhx_worker_queue(&dev->vq[i].work);
 	return 0;
 }
@@ -194,7 +207,10 @@ static int take_message(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 		return -EFAULT;
 	switch (msg->type) {
 	case VHOST_IOTLB_UPDATE:
-		return update(dev, msg) ? -EFAULT : 0;
+		if (!update(dev, msg))
+			return 0;
+		refuse_answer(dev, msg->iova, last);
+		return -EFAULT;
 	case VHOST_IOTLB_INVALIDATE:
 		invalidate(dev, msg->iova, last);
 		return 0;
@@ -317,8 +333,10 @@ ssize_t vhx_iotlb_read(struct vhx_dev *dev, struct iov_iter *to,
 		if (!is_taken)
 			return -EBADFD;
 	}
-	return copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg) ?
-		sizeof(msg) : -EFAULT;
+	if (copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg))
+		return sizeof(msg);
+	refuse_answer(dev, iotlb->iova, iotlb->iova);
+	return -EFAULT;
 }
 
 /**

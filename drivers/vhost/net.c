@@ -97,9 +97,9 @@ static void run(struct vhx_work *work)
 	else
 		vhx_rx_run(vq);
 	if (unlikely(vq->mem.dirty.is_failed)) {
-		vq->mem.dirty.is_failed = false;
 		vhx_vq_fail(vq, vhx_ring_fail(&vq->ring, -EFAULT,
 					      "dirty log not accessible"));
+		vq->mem.dirty.is_failed = false;
 	}
 out:
 	mutex_unlock(&vq->mutex);

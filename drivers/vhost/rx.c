@@ -65,12 +65,13 @@ static void give_back(struct vhx_vq *vq, const struct frame *frame)
 /*
  * Fetches more chains: as many as the waiting frames will need if they fit
  * one each, or as this frame lacks by the size of its last one.
- * Return: chains; 0: none, and the driver is asked for a kick.
+ * Return: chains; 0: none, and the driver is asked for a kick, or the run comes
+ * again.
  */
 static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 {
 	struct vhx_ring *ring = &vq->ring;
-	unsigned int want;
+	unsigned int want, turn;
 	int ret;
 
 	want = vq->backend->ops->queued(vq->backend);
@@ -84,7 +85,7 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 	frame->nr_fetches++;
 	vq->cursor = 0;
 	vq->burst.nr = 0;
-	for (;;) {
+	for (turn = 0; turn < FETCHES_MAX; turn++) {
 		ret = ring->ops->fetch(ring, &vq->burst, want);
 		if (ret)
 			return ret;
@@ -95,6 +96,9 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 		if (ret)
 			return ret;
 	}
+	/* A driver may take back what it offered, for ever: others' turn. */
+	vhx_worker_queue(&vq->work);
+	return 0;
 }
 
 /* Takes the next chain for a frame. Return: 0, -EINVAL, -EFAULT, -ENOBUFS. */

@@ -104,6 +104,8 @@ static int send_all(struct vhx_vq *vq)
 			ret = ring->ops->arm(ring);
 			if (ret <= 0)
 				return ret;
+			/* A driver may take back what it offered, for ever. */
+			frames++;
 			continue;
 		}
 		frames += ret;

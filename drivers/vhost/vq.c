@@ -90,12 +90,14 @@ static u8 area_perm(const struct vhx_vq *vq, enum vhx_area area)
 	return area == VHX_DEVICE ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
 }
 
+/* An area at 0 was never set, or forgotten. */
 static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
 {
 	enum vhx_area area;
 
 	for (area = VHX_DESC; area < VHX_AREAS; area++)
-		if (!access_ok((void __user *)(unsigned long)addr[area],
+		if (!addr[area] ||
+		    !access_ok((void __user *)(unsigned long)addr[area],
 			       area_len(vq, area)))
 			return false;
 	return true;
@@ -110,6 +112,9 @@ static int find_areas(struct vhx_vq *vq)
 
 	for (area = VHX_DESC; area < VHX_AREAS; area++) {
 		mem->len[area] = area_len(vq, area);
+		if (!mem->addr[area])
+			return vhx_ring_fail(&vq->ring, -EFAULT,
+					     "ring without an address");
 		err = vhx_xlate_area(&mem->xlate, mem->addr[area],
 				     mem->len[area], area_perm(vq, area),
 				     &mem->uaddr[area]);
@@ -164,7 +169,7 @@ void vhx_vq_forget_range(struct vhx_vq *vq, const struct vhx_range *range)
 
 	for (area = VHX_DESC; area < VHX_AREAS; area++)
 		if (mem->addr[area] <= range->last &&
-		    mem->addr[area] + mem->len[area] > range->first)
+		    mem->addr[area] + (mem->len[area] - 1) >= range->first)
 			mem->is_ready = false;
 }
 
@@ -270,7 +275,8 @@ void vhx_vq_stop(struct vhx_vq *vq)
  * @iov: result
  * @max: room in @iov
  *
- * When one is not known, all that stand behind it in the burst are asked for.
+ * When one is not known, those that stand behind it in the burst are asked for,
+ * as many as misses can be noted.
  *
  * Context: worker, vq mutex
  * Return: as vhx_xlate_slots()
@@ -278,7 +284,8 @@ void vhx_vq_stop(struct vhx_vq *vq)
 int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		 unsigned int nr, struct iovec *iov, unsigned int max)
 {
-	const struct vhx_slot *end = vq->burst.slot + vq->burst.nr_slots;
+	const struct vhx_slot *end = min(vq->burst.slot + vq->burst.nr_slots,
+					 slot + VHX_MISSES_MAX);
 	struct vhx_xlate *xlate = &vq->mem.xlate;
 	int ret = vhx_xlate_slots(xlate, slot, nr, iov, max);
 

@@ -58,10 +58,10 @@ void vhx_xlate_forget_hits(struct vhx_xlate *xlate)
 }
 
 /*
- * Notes a miss, once a page, and calls the client. Asking is bounded: what
- * finds no room is asked for when it is met again.
+ * Notes a miss, once a page, and calls the client. Asking is bounded: where
+ * there is no room, one that was only wanted makes way for one that is needed.
  */
-static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm)
+static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm, bool is_needed)
 {
 	struct vhx_miss *miss = xlate->miss;
 
@@ -69,8 +69,12 @@ static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm)
 		if (miss->iova >> VHX_XLATE_SHIFT == iova >> VHX_XLATE_SHIFT &&
 		    (miss->perm & perm) == perm)
 			return;
-	if (xlate->nr_misses == VHX_MISSES_MAX)
-		return;
+	if (xlate->nr_misses == VHX_MISSES_MAX) {
+		if (!is_needed)
+			return;
+		xlate->nr_misses--;
+		miss--;
+	}
 	*miss = (struct vhx_miss){ .iova = iova, .perm = perm };
 	xlate->nr_misses++;
 	xlate->asked++;
@@ -79,7 +83,7 @@ static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm)
 }
 
 static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
-				       u8 perm)
+				       u8 perm, bool is_needed)
 {
 	const struct vhx_range *range;
 
@@ -89,7 +93,7 @@ static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
 	spin_lock(&xlate->iotlb->lock);
 	range = vhx_map_find(xlate->iotlb->map, addr, addr);
 	if (!range)
-		add_miss(xlate, addr, perm);
+		add_miss(xlate, addr, perm, is_needed);
 	spin_unlock(&xlate->iotlb->lock);
 	return range;
 }
@@ -110,7 +114,7 @@ static int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 		hit += (addr >> VHX_XLATE_SHIFT) % VHX_HITS;
 	range = *hit;
 	if (!range || !vhx_range_has(range, addr)) {
-		range = look_up(xlate, addr, perm);
+		range = look_up(xlate, addr, perm, true);
 		if (!range)
 			return xlate->iotlb ? -EAGAIN : -EFAULT;
 		*hit = range;
@@ -286,8 +290,9 @@ void vhx_xlate_want(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm)
 
 	if (!xlate->iotlb || !len || last < addr)
 		return;
-	for (i = 0; i < VHX_MISSES_MAX; i++) {
-		look_up(xlate, addr, perm);
+	for (i = 0; i < VHX_MISSES_MAX &&
+	     READ_ONCE(xlate->nr_misses) < VHX_MISSES_MAX; i++) {
+		look_up(xlate, addr, perm, false);
 		if (last - addr < page - addr % page)
 			break;
 		addr += page - addr % page;
