@@ -157,7 +157,11 @@ TEST_F(backend, none_without_mem_table_ok)
 
 TEST_F(backend, no_rings_efault)
 {
+	struct vhost_memory_region r = { .memory_size = RING_AREA };
+
 	RUN_IF_SET_UP();
+	r.userspace_addr = (uintptr_t)self->d.mem;
+	ASSERT_EQ(0, dev_mem_regions(&self->d, &r, 1));
 	EXPECT_EQ(-EFAULT, dev_backend(&self->d, RX, self->n.tap));
 	EXPECT_EQ(-EFAULT, dev_backend(&self->d, TX, self->n.tap));
 	EXPECT_EQ(0, dev_backend(&self->d, TX, -1));
