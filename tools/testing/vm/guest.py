@@ -391,6 +391,13 @@ class Guest:
             if "return" in answer:
                 return answer["return"]
 
+    def device_status(self, path):
+        """What QEMU says of a virtio device; None where it ends for being
+        asked, as 11.1 does of a vhost device."""
+        if self.qmp("query-version")["qemu"]["major"] >= 11:
+            return None
+        return self.qmp("x-query-virtio-status", path=path)
+
     # -- what went wrong ---------------------------------------------------
 
     def read(self, name):

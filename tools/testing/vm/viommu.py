@@ -23,10 +23,10 @@ def translated(bench, kind):
         raise host.HostError(f"the guest's domain is {found}")
     path = [d["path"] for d in guest.qmp("x-query-virtio")
             if d["name"] == "virtio-net"][0]
-    acked = str(guest.qmp("x-query-virtio-status", path=path)["vhost-dev"]
-                ["acked-features"])
-    if "IOMMU_PLATFORM" not in acked:
-        raise host.HostError(f"vhost was not told: {acked}")
+    status = guest.device_status(path)
+    if status and "IOMMU_PLATFORM" not in \
+            str(status["vhost-dev"]["acked-features"]):
+        raise host.HostError(f"vhost was not told: {status['vhost-dev']}")
     return found
 
 
