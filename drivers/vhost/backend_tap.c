@@ -35,6 +35,7 @@
  * @tail: see @queue
  * @nr_ready: frames in @ring at the last peek(), BATCH at most
  * @nr_gone: frames taken from @queue of which the netdev queue does not know
+ * @recv: what recvmsg is given; all of it but control, flags and iter stays 0
  * @frags: where XDP buffers are cut from
  * @xdp: frames that wait for flush()
  * @nr_xdp: how many
@@ -50,6 +51,7 @@ struct tap {
 	unsigned int tail;
 	unsigned int nr_ready;
 	unsigned int nr_gone;
+	struct msghdr recv;
 	struct page_frag_cache frags;
 	struct xdp_buff xdp[BATCH];
 	unsigned int nr_xdp;
@@ -194,16 +196,14 @@ static void *take_frame(struct tap *tap)
 static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct tap *tap = to_tap(backend);
-	struct msghdr msg = {
-		.msg_control = take_frame(tap),
-		.msg_flags = MSG_DONTWAIT,
-		.msg_iter = *to,
-	};
 
-	if (!msg.msg_control)
+	tap->recv.msg_control = take_frame(tap);
+	if (!tap->recv.msg_control)
 		return -EAGAIN;
+	tap->recv.msg_flags = MSG_DONTWAIT;
+	tap->recv.msg_iter = *to;
 	/* The frame is theirs from here on, whatever comes back. */
-	return tap->sock->ops->recvmsg(tap->sock, &msg, iov_iter_count(to),
+	return tap->sock->ops->recvmsg(tap->sock, &tap->recv, iov_iter_count(to),
 				       MSG_DONTWAIT | MSG_TRUNC);
 }
 
@@ -287,9 +287,12 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 
 	hdr = buf + VHX_TUN_HDR_OFF;
 	memset(buf, 0, VHX_TUN_HDR_OFF + VHX_NET_HLEN_MAX);
-	/* One copy, with the header in front of the frame. */
+	/*
+	 * One copy, with the header in front of the frame. It fits by the size
+	 * above: the look of a hardened copy would cost as much as the copy.
+	 */
 	in = buf + pad - hlen;
-	if (!copy_from_iter_full(in, len, from))
+	if (_copy_from_iter(in, len, from) != len)
 		goto err_buf;
 	memcpy(hdr, in, hlen);
 	if (!is_hdr_valid(tap, hdr, len - hlen))
@@ -305,11 +308,19 @@ err_buf:
 	return -EINVAL;
 }
 
+/* Sends a frame by itself, after those that wait. */
+static int send_alone(struct tap *tap, const struct iov_iter *from, size_t len)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT, .msg_iter = *from };
+
+	submit(tap);
+	return min(tap->sock->ops->sendmsg(tap->sock, &msg, len), 0);
+}
+
 static int tap_send(struct vhx_backend *backend, struct iov_iter *from,
 		    size_t len)
 {
 	struct tap *tap = to_tap(backend);
-	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 	int err = -EMSGSIZE;
 
 	/* Batches are not charged to the socket, so not for a limited one. */
@@ -317,13 +328,9 @@ static int tap_send(struct vhx_backend *backend, struct iov_iter *from,
 		err = add_xdp(tap, from, len);
 	if (!err && tap->nr_xdp == BATCH)
 		submit(tap);
-	if (err != -EMSGSIZE && err != -ENOMEM)
-		return err;
-
-	submit(tap);
-	msg.msg_iter = *from;
-	err = tap->sock->ops->sendmsg(tap->sock, &msg, len);
-	return min(err, 0);
+	if (err == -EMSGSIZE || err == -ENOMEM)
+		return send_alone(tap, from, len);
+	return err;
 }
 
 const struct vhx_backend_ops vhx_backend_tap_ops = {

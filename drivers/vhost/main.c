@@ -18,7 +18,7 @@ module_param_named(max_iotlb_entries, vhx_max_iotlb_entries, int, 0444);
 MODULE_PARM_DESC(max_iotlb_entries, "Translations that an IOTLB may hold (default 2048)");
 
 module_param_named(features, vhx_feature_set, charp, 0444);
-MODULE_PARM_DESC(features, "Offered to clients: all (default), or what vhost_net of Linux 6.1, 6.12 or 7.3 offers; packed: all and packed rings, on trial");
+MODULE_PARM_DESC(features, "Offered to clients: all (default), or what vhost_net of Linux 6.1, 6.12 or 7.3 offers");
 
 module_param_named(fork_from_owner_default, vhx_fork_from_owner_default, bool,
 		   0444);
@@ -37,7 +37,7 @@ static int __init vhx_init(void)
 	int err;
 
 	if (vhx_net_find_set(vhx_feature_set) < 0) {
-		pr_err("features=%s: take all, 6.1, 6.12, 7.3 or packed\n",
+		pr_err("features=%s: take all, 6.1, 6.12 or 7.3\n",
 		       vhx_feature_set);
 		return -EINVAL;
 	}

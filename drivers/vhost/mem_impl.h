@@ -177,36 +177,34 @@ static inline u32 vhx_mem_word_off(u16 slot)
 static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
 					 __virtio64 *val, unsigned int nr)
 {
-	u32 off = vhx_mem_word_off(slot[0]);
-	void __user *first;
+	__virtio64 __user *word;
+	void __user *field;
 	__virtio64 old;
 	unsigned int i;
+	u32 off;
 	int err;
 
-	err = vhx_mem_field(mem, VHX_DESC, off, sizeof(*val), VHOST_ACCESS_WO,
-			    &first);
-	if (err)
-		return err;
-	for (i = 1; i < nr; i++) {
-		u32 at = vhx_mem_word_off(slot[i]);
-
-		err = vhx_mem_read(mem, VHX_DESC, at, &old, sizeof(old));
-		if (!err)
-			err = vhx_mem_write(mem, VHX_DESC, at, &val[i],
-					    sizeof(*val));
+	/* The first last, as its store publishes all. */
+	for (i = nr; i--; ) {
+		off = vhx_mem_word_off(slot[i]);
+		err = vhx_mem_field(mem, VHX_DESC, off, sizeof(old),
+				    VHOST_ACCESS_RW, &field);
 		if (err)
 			goto err_restore;
+		word = field;
+		if (!i)
+			/* As in vhx_mem_store16_release(). */
+			virt_mb();
+		err = -EFAULT;
+		if (get_user(old, word) || put_user(val[i], word))
+			goto err_restore;
+		vhx_mem_log(mem, VHX_DESC, off, word, sizeof(old));
 		val[i] = old;
 	}
-	/* As in vhx_mem_store16_release(). */
-	virt_mb();
-	if (!put_user(val[0], (__virtio64 __user *)first)) {
-		vhx_mem_log(mem, VHX_DESC, off, first, sizeof(*val));
-		return 0;
-	}
-	err = -EFAULT;
+	return 0;
+
 err_restore:
-	while (--i)
+	while (++i < nr)
 		vhx_mem_write(mem, VHX_DESC, vhx_mem_word_off(slot[i]),
 			      &val[i], sizeof(*val));
 	return err;
@@ -219,6 +217,7 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	__virtio64 __user *word;
 	__virtio64 old;
 	unsigned int i;
+	int err = 0;
 
 	if (unlikely(!desc))
 		return vhx_mem_scatter_pieces(mem, slot, val, nr);
@@ -235,48 +234,68 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	virt_mb();
 	word = desc + vhx_mem_word_off(slot[0]);
 	unsafe_put_user(val[0], word, err_restore);
-	user_access_end();
-	for (i = 0; i < nr && mem->dirty.logs_ring; i++) {
-		u32 off = vhx_mem_word_off(slot[i]);
-
-		vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
-	}
-	return 0;
+	goto out;
 
 err_restore:
+	err = -EFAULT;
 	/* A fault in here comes back here and goes on with the next. */
 	while (--i) {
 		word = desc + vhx_mem_word_off(slot[i]);
 		unsafe_put_user(val[i], word, err_restore);
 	}
+out:
 	user_access_end();
-	return -EFAULT;
+	/* Who copied what was restored copied something else. */
+	for (i = 0; i < nr && mem->dirty.logs_ring; i++) {
+		u32 off = vhx_mem_word_off(slot[i]);
+
+		vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
+	}
+	return err;
 }
 
-static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
-					     __virtio16 *dst,
-					     unsigned int nr)
+/* As vhx_mem_count_flags_acquire(), of an area that is in pieces. */
+static inline int vhx_mem_count_pieces(struct vhx_mem *mem, u16 first,
+				       unsigned int nr, __virtio16 mask,
+				       __virtio16 want)
+{
+	__virtio16 flags;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		err = vhx_mem_load16_acquire(mem, VHX_DESC,
+			sizeof(struct vring_packed_desc) * (first + i) +
+			offsetof(struct vring_packed_desc, flags), &flags);
+		if (err)
+			return err;
+		if ((flags & mask) != want)
+			break;
+	}
+	return i;
+}
+
+static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
+					      unsigned int nr, __virtio16 mask,
+					      __virtio16 want)
 {
 	const struct vring_packed_desc __user *desc = mem->uaddr[VHX_DESC];
+	__virtio16 flags;
 	unsigned int i;
-	int err = 0;
 
-	if (unlikely(!desc)) {
-		for (i = 0; i < nr && !err; i++)
-			err = vhx_mem_load16_acquire(mem, VHX_DESC,
-				sizeof(*desc) * (first + i) +
-				offsetof(struct vring_packed_desc, flags),
-				&dst[i]);
-		return err;
-	}
+	if (unlikely(!desc))
+		return vhx_mem_count_pieces(mem, first, nr, mask, want);
 	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
-	for (i = 0; i < nr; i++)
-		unsafe_get_user(dst[i], (const __virtio16 __user *)
+	for (i = 0; i < nr; i++) {
+		unsafe_get_user(flags, (const __virtio16 __user *)
 				&desc[first + i].flags, fault);
+		if ((flags & mask) != want)
+			break;
+	}
 	user_read_access_end();
 	virt_rmb();
-	return 0;
+	return i;
 fault:
 	user_read_access_end();
 	return -EFAULT;

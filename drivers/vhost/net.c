@@ -30,18 +30,14 @@ struct feature_set {
 	u64 features[VHX_FEATURE_WORDS];
 };
 
-/* On trial, by the module parameter alone: all, and packed rings. */
-#define FEATURES_PACKED		(VHX_FEATURES_LINUX_7_3 + 1)
-
 static const struct feature_set feature_sets[] = {
-	[VHX_FEATURES_ALL] = { "all", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
+	[VHX_FEATURES_ALL] = {
+		"all", { LINUX_7_3 | BIT_ULL(VIRTIO_F_RING_PACKED),
+			 VHX_TUNNEL_FEATURES }
+	},
 	[VHX_FEATURES_LINUX_6_1] = { "6.1", { LINUX_6_1 } },
 	[VHX_FEATURES_LINUX_6_12] = { "6.12", { LINUX_6_12 } },
 	[VHX_FEATURES_LINUX_7_3] = { "7.3", { LINUX_7_3, VHX_TUNNEL_FEATURES } },
-	[FEATURES_PACKED] = {
-		"packed", { LINUX_7_3 | BIT_ULL(VIRTIO_F_RING_PACKED),
-			    VHX_TUNNEL_FEATURES }
-	},
 };
 
 /**

@@ -4,6 +4,7 @@
  * buffers a frame takes as many chains as it needs, and the driver must see
  * them all at once: completions are published between frames only.
  */
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/virtio_net.h>
 
@@ -22,7 +23,7 @@ enum { FRAME_DONE, FRAME_DROPPED, NO_BUFFERS };
  * @nr_chains: chains taken, staged in vhx_vq.used from nr_used on
  * @nr_iov: iovecs used of vhx_vq.iov
  * @nr_fetches: bursts fetched for it
- * @first: copy of the first chain, to hand all back by
+ * @first: ring position of the first chain, to hand all back by
  */
 struct frame {
 	size_t len;
@@ -30,7 +31,7 @@ struct frame {
 	unsigned int nr_chains;
 	unsigned int nr_iov;
 	unsigned int nr_fetches;
-	struct vhx_chain first;
+	u16 first;
 };
 
 /* Publishes what is staged, or hands it back. */
@@ -45,7 +46,7 @@ static int publish(struct vhx_vq *vq)
 	err = vq->ring.ops->complete(&vq->ring, vq->used, nr);
 	if (!err)
 		return vhx_notify_call(vq);
-	vhx_ring_unfetch(&vq->ring, &vq->staged);
+	vhx_ring_rewind(&vq->ring, vq->staged);
 	vq->cursor = 0;
 	vq->burst.nr = 0;
 	return err;
@@ -55,7 +56,7 @@ static int publish(struct vhx_vq *vq)
 static void give_back(struct vhx_vq *vq, const struct frame *frame)
 {
 	if (frame->nr_chains)
-		vhx_ring_unfetch(&vq->ring, &frame->first);
+		vhx_ring_rewind(&vq->ring, frame->first);
 	else if (vq->cursor < vq->burst.nr)
 		vhx_ring_unfetch(&vq->ring, &vq->burst.chain[vq->cursor]);
 	vq->cursor = 0;
@@ -118,7 +119,7 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 	if (nr < 0)
 		return nr;
 	if (!frame->nr_chains)
-		frame->first = *chain;
+		frame->first = chain->pos;
 	used->id = chain->id;
 	used->count = chain->count;
 	used->len = min_t(size_t, chain->in_len, frame->len - frame->room);
@@ -170,13 +171,18 @@ static int collect(struct vhx_vq *vq, struct frame *frame)
 static int write_num_buffers(struct vhx_vq *vq, const struct frame *frame)
 {
 	__virtio16 nr = __cpu_to_virtio16(vq->ring.is_le, frame->nr_chains);
+	const size_t off = offsetof(struct virtio_net_hdr_mrg_rxbuf,
+				    num_buffers);
 	struct iov_iter to;
 
 	if (vq->hlen < sizeof(struct virtio_net_hdr_mrg_rxbuf))
 		return 0;
+	/* Hardly any driver cuts the header in pieces. */
+	if (likely(vq->iov->iov_len >= off + sizeof(nr)))
+		return put_user(nr, (__virtio16 __user *)
+				(vq->iov->iov_base + off));
 	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
-	iov_iter_advance(&to, offsetof(struct virtio_net_hdr_mrg_rxbuf,
-				       num_buffers));
+	iov_iter_advance(&to, off);
 	return copy_to_iter(&nr, sizeof(nr), &to) == sizeof(nr) ? 0 : -EFAULT;
 }
 

@@ -32,7 +32,8 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 		return nr;
 
 	iov_iter_init(&from, ITER_SOURCE, vq->iov, nr, chain->out_len);
-	iov_iter_advance(&from, vq->guest_hlen);
+	if (vq->guest_hlen)
+		iov_iter_advance(&from, vq->guest_hlen);
 	err = backend->ops->send(backend, &from, iov_iter_count(&from));
 	if (err == -EAGAIN)
 		return -EBUSY;

@@ -34,9 +34,6 @@ struct seq_file;
 /* virtio-net: receiveq and transmitq, virtio 1.3 §5.1.2 */
 enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
 
-/* Chains that may be completed together: a burst and the longest frame's. */
-#define VHX_USED_MAX	(VHX_BURST_MAX + VHX_SLOTS_MAX)
-
 /**
  * struct vhx_stats - counters of one vq, in frames unless named otherwise
  * @frames: given to the other side; a ring that fails may give some twice
@@ -79,6 +76,7 @@ struct vhx_stats {
  * @ring: the engine's half; of use while @backend is set
  * @mem: where the ring lies
  * @base: index to start at, while @backend is not set
+ * @has_base: the client said so, or the ring was started before
  * @backend: what frames go to and come from; NULL: the ring is stopped
  * @kick: eventfd of the driver's kicks, or NULL
  * @call: eventfd to signal the driver, or NULL
@@ -94,7 +92,7 @@ struct vhx_stats {
  * @stats: counters; fdinfo reads them without a lock
  * @cursor: rx: next chain of @burst
  * @nr_used: rx: completed chains in @used that are not published yet
- * @staged: rx: copy of the first of them, to hand back by
+ * @staged: rx: ring position of the first of them, to hand back by
  * @burst: chains in work
  * @used: chains to complete
  * @iov: owner's memory of the frame in work
@@ -105,6 +103,7 @@ struct vhx_vq {
 	struct vhx_ring ring;
 	struct vhx_mem mem;
 	u32 base;
+	bool has_base;
 	struct vhx_backend *backend;
 	struct file *kick;
 	struct eventfd_ctx *call;
@@ -120,7 +119,7 @@ struct vhx_vq {
 	struct vhx_stats stats;
 	unsigned int cursor;
 	unsigned int nr_used;
-	struct vhx_chain staged;
+	u16 staged;
 	struct vhx_burst burst;
 	struct vhx_used used[VHX_USED_MAX];
 	struct iovec iov[VHX_SLOTS_MAX];

@@ -58,6 +58,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->mem.dirty.base = 0;
 	vq->ring.num = 1;
 	vq->base = 0;
+	vq->has_base = false;
 	vq->busyloop = 0;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	mutex_unlock(&vq->mutex);
@@ -130,7 +131,8 @@ static int find_areas(struct vhx_vq *vq)
  * @vq: the vq, before a run or a start
  *
  * Context: vq mutex
- * Return: 0, -EFAULT or -EPERM (not accessible), -EAGAIN (asked for)
+ * Return: 0, -EFAULT or -EPERM (not accessible), -EINVAL (not aligned), -EAGAIN
+ * (asked for)
  */
 int vhx_vq_prepare(struct vhx_vq *vq)
 {
@@ -151,6 +153,11 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 	} else {
 		err = vhx_ring_fail(&vq->ring, -EFAULT, "ring not accessible");
 	}
+	/* Else a store of flags and what goes with them is none. */
+	if (!err && is_packed(vq) &&
+	    (unsigned long)mem->uaddr[VHX_DESC] %
+	    sizeof(struct vring_packed_desc))
+		err = vhx_ring_fail(&vq->ring, -EINVAL, "ring not aligned");
 	mem->is_ready = !err;
 	return err;
 }
@@ -224,30 +231,35 @@ void vhx_vq_set_features(struct vhx_vq *vq)
  *
  * Context: owner, dev mutex, vq mutex
  * Return: 0, -EFAULT (no memory table, ring not accessible), -EINVAL (size or
- * base are of no split ring)
+ * base are of no split ring, alignment is of no packed one)
  */
 int vhx_vq_start(struct vhx_vq *vq)
 {
+	int err;
+
 	vq->ring.ops = vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED) ?
 		&vhx_packed_ops : &vhx_split_ops;
-	vq->ring.is_le = vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1) ||
-			 !vq->is_legacy_be;
+	vq->ring.is_le = is_packed(vq) || !vq->is_legacy_be ||
+			 vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1);
 	vhx_vq_set_features(vq);
+	/* VPP says nothing of a new ring: both counters begin at 1 (§2.8.1). */
+	if (is_packed(vq) && !vq->has_base)
+		vq->base = 0x80008000;
 	/* What was set while another format was accepted. */
 	if (!is_packed(vq) &&
 	    (!is_power_of_2(vq->ring.num) || vq->base > U16_MAX))
 		return -EINVAL;
 	if (!vq->dev->map ||
-	    !vhx_vq_is_log_ok(vq, vq->mem.dirty.base, vq->dev->map) ||
-	    (!vq->mem.xlate.iotlb && !are_areas_ok(vq, vq->mem.addr)))
+	    !vhx_vq_is_log_ok(vq, vq->mem.dirty.base, vq->dev->map))
 		return -EFAULT;
 	/*
 	 * Of a ring behind an IOTLB the client maps the used ring beforehand;
 	 * the other areas are asked for when it runs.
 	 */
 	vq->mem.uaddr[VHX_DEVICE] = NULL;
-	if (!vq->mem.xlate.iotlb)
-		vhx_vq_prepare(vq);
+	err = vq->mem.xlate.iotlb ? 0 : vhx_vq_prepare(vq);
+	if (err)
+		return err;
 	if (vq->ring.ops->start(&vq->ring, vq->base)) {
 		vhx_xlate_forget_misses(&vq->mem.xlate);
 		return -EFAULT;
@@ -264,6 +276,7 @@ int vhx_vq_start(struct vhx_vq *vq)
 void vhx_vq_stop(struct vhx_vq *vq)
 {
 	vq->base = vq->ring.ops->base(&vq->ring);
+	vq->has_base = true;
 	vhx_xlate_forget_misses(&vq->mem.xlate);
 }
 
@@ -284,11 +297,11 @@ void vhx_vq_stop(struct vhx_vq *vq)
 int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		 unsigned int nr, struct iovec *iov, unsigned int max)
 {
-	const struct vhx_slot *end = min(vq->burst.slot + vq->burst.nr_slots,
-					 slot + VHX_MISSES_MAX);
-	struct vhx_xlate *xlate = &vq->mem.xlate;
-	int ret = vhx_xlate_slots(xlate, slot, nr, iov, max);
+	const struct vhx_slot *end;
+	int ret = vhx_xlate_slots(&vq->mem.xlate, slot, nr, iov, max);
 
+	if (likely(ret >= 0))
+		return ret;
 	switch (ret) {
 	case -EFAULT:
 		vq->ring.cause = "buffer outside the memory table";
@@ -300,6 +313,8 @@ int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		vq->ring.cause = "buffer in too many regions";
 		break;
 	case -EAGAIN:
+		end = min(vq->burst.slot + vq->burst.nr_slots,
+			  slot + VHX_MISSES_MAX);
 		for (; slot < end; slot++)
 			vhx_mem_want_iova(&vq->mem, slot->addr, slot->len,
 					  slot->flags & VRING_DESC_F_WRITE);
@@ -401,6 +416,7 @@ int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state)
 		return -EINVAL;
 	mutex_lock(&vq->mutex);
 	vq->base = state->num;
+	vq->has_base = true;
 	mutex_unlock(&vq->mutex);
 	return 0;
 }

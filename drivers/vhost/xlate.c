@@ -104,8 +104,8 @@ static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
  * found last is tried first. Return: 0, -EFAULT (nothing there), -EPERM,
  * -EAGAIN (asked for).
  */
-static int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
-		void __user **uaddr)
+static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
+		       void __user **uaddr)
 {
 	const struct vhx_range **hit = xlate->hit, *range;
 	u64 rest;
@@ -133,8 +133,8 @@ static int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 
 static u8 perm_of(const struct vhx_slot *slot)
 {
-	return slot->flags & VRING_DESC_F_WRITE ? VHOST_ACCESS_WO :
-						  VHOST_ACCESS_RO;
+	BUILD_BUG_ON(VHOST_ACCESS_WO != VRING_DESC_F_WRITE);
+	return slot->flags & VRING_DESC_F_WRITE ?: VHOST_ACCESS_RO;
 }
 
 /**
@@ -155,22 +155,26 @@ static u8 perm_of(const struct vhx_slot *slot)
 int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 		    unsigned int nr, struct iovec *iov, unsigned int max)
 {
-	unsigned int i, used = 0;
+	const struct vhx_slot *end = slot + nr;
+	unsigned int used = 0;
 	u64 addr, left, len;
 	int err;
 
-	for (i = 0; i < nr; i++) {
-		addr = slot[i].addr;
-		for (left = slot[i].len; left; left -= len, addr += len) {
+	for (; slot < end; slot++) {
+		addr = slot->addr;
+		left = slot->len;
+		do {
 			if (used == max)
 				return -ENOBUFS;
 			len = left;
-			err = find(xlate, addr, perm_of(&slot[i]), &len,
+			err = find(xlate, addr, perm_of(slot), &len,
 				   &iov[used].iov_base);
 			if (err)
 				return err;
 			iov[used++].iov_len = len;
-		}
+			addr += len;
+			left -= len;
+		} while (unlikely(left));
 	}
 	return used;
 }
@@ -211,6 +215,24 @@ int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 	return 0;
 }
 
+/* Descriptors are copied by words, which costs less than a hardened copy. */
+static int copy_words(u64 *dst, const u64 __user *src, u64 len)
+{
+	u64 i;
+
+	if (len % sizeof(*dst) || !IS_ALIGNED((unsigned long)src, sizeof(*src)))
+		return copy_from_user(dst, src, len) ? -EFAULT : 0;
+	if (!user_read_access_begin(src, len))
+		return -EFAULT;
+	for (i = 0; i < len / sizeof(*dst); i++)
+		unsafe_get_user(dst[i], &src[i], fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 /**
  * vhx_xlate_read - copy from a descriptor address
  * @xlate: the way
@@ -232,8 +254,9 @@ int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
 		err = find(xlate, addr, VHOST_ACCESS_RO, &part, &uaddr);
 		if (err)
 			return err;
-		if (copy_from_user(dst, uaddr, part))
-			return -EFAULT;
+		err = copy_words(dst, uaddr, part);
+		if (err)
+			return err;
 	}
 	return 0;
 }

@@ -49,7 +49,7 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
  * @mem: the ring's memory
  * @slot: @nr indexes into the Descriptor Area, range-checked
  * @val: @nr raw values; used up
- * @nr: how many, VHX_BURST_MAX at most
+ * @nr: how many
  *
  * The first is written last, by one store after all earlier accesses. Until
  * then all are still the driver's descriptors, which the caller may want again:
@@ -59,16 +59,22 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 					  __virtio64 *val, unsigned int nr);
 
 /**
- * vhx_mem_load_flags_acquire - read flags of packed descriptors in a row;
- * later accesses stay after them
+ * vhx_mem_count_flags_acquire - count packed descriptors in a row whose flags
+ * match; later accesses stay after the reads of these
  * @mem: the ring's memory
  * @first: index of the first descriptor
- * @dst: @nr raw values
- * @nr: how many, to the end of the ring at most
+ * @nr: how many at most, to the end of the ring at most
+ * @mask: flags to look at, raw
+ * @want: what they shall be, raw
+ *
+ * Nothing is read behind the first that does not match: the driver may be
+ * writing there.
+ *
+ * Return: how many, or an errno
  */
-static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
-					     __virtio16 *dst,
-					     unsigned int nr);
+static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
+					      unsigned int nr, __virtio16 mask,
+					      __virtio16 want);
 
 /**
  * vhx_mem_read_iova - copy from where a descriptor points, unordered

@@ -5,7 +5,10 @@
  * position is the index of a descriptor with that counter in bit 15, as in
  * SET_VRING_BASE and in the event areas.
  */
-#include "mem.h"
+#include "chain.h"
+
+/* Packed rings came with virtio 1: none has the guest's byte order. */
+#define IS_LE		true
 
 #define WRAP		(1 << VRING_PACKED_EVENT_F_WRAP_CTR)
 #define F_AVAIL		(1 << VRING_PACKED_DESC_F_AVAIL)
@@ -15,9 +18,6 @@
 #define EVENT_POS	0
 #define EVENT_FLAGS	2
 #define EVENT_FLAGS_MASK	3
-
-/* Flags that are looked at first; then as many as were seen already. */
-#define FLAGS_FIRST	4u
 
 static u16 index_of(u16 pos)
 {
@@ -44,25 +44,21 @@ static u32 distance(const struct vhx_ring *ring, u16 from, u16 to)
 	return ahead - index_of(from);
 }
 
-/* §2.8.1: the driver's counter in one flag, its inverse in the other. */
-static bool is_available(u16 flags, u16 pos)
+/*
+ * Return: how many of @nr descriptors from @pos on, to the end of the ring at
+ * most, are available in a row, or why that is not readable.
+ */
+static int count_available(struct vhx_ring *ring, u16 pos, unsigned int nr)
 {
-	return (flags & (F_AVAIL | F_USED)) == (pos & WRAP ? F_AVAIL : F_USED);
-}
+	/* The driver's counter in one, its inverse in the other (§2.8.1). */
+	u16 want = pos & WRAP ? F_AVAIL : F_USED;
+	int ret;
 
-static int load_flags(struct vhx_ring *ring, u16 pos, u16 *flags,
-		      unsigned int nr)
-{
-	__virtio16 raw[VHX_BURST_MAX];
-	unsigned int i;
-	int err;
-
-	err = vhx_mem_load_flags_acquire(ring->mem, index_of(pos), raw, nr);
-	if (err)
-		return vhx_ring_fail(ring, err, "descriptor not readable");
-	for (i = 0; i < nr; i++)
-		flags[i] = __virtio16_to_cpu(ring->is_le, raw[i]);
-	return 0;
+	ret = vhx_mem_count_flags_acquire(ring->mem, index_of(pos), nr,
+		__cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
+		__cpu_to_virtio16(IS_LE, want));
+	return ret < 0 ? vhx_ring_fail(ring, ret, "descriptor not readable") :
+		ret;
 }
 
 static int load_event(struct vhx_ring *ring, u32 off, u16 *val)
@@ -72,13 +68,13 @@ static int load_event(struct vhx_ring *ring, u32 off, u16 *val)
 
 	if (err)
 		return vhx_ring_fail(ring, err, "event area not readable");
-	*val = __virtio16_to_cpu(ring->is_le, raw);
+	*val = __virtio16_to_cpu(IS_LE, raw);
 	return 0;
 }
 
 static int store_event(struct vhx_ring *ring, u32 off, u16 val)
 {
-	__virtio16 raw = __cpu_to_virtio16(ring->is_le, val);
+	__virtio16 raw = __cpu_to_virtio16(IS_LE, val);
 	int err = vhx_mem_store16_release(ring->mem, VHX_DEVICE, off, raw);
 
 	return err ? vhx_ring_fail(ring, err, "event area not writable") : 0;
@@ -127,153 +123,152 @@ static u32 packed_base(const struct vhx_ring *ring)
 /*
  * Which descriptors are available is read before anything else of them; the
  * acquire pairs with the driver's barrier before it writes the flags of a head
- * (§2.8.21.1), so that all of the chain may be read afterwards. Lines that the
- * driver may be writing are left alone: one goes as far ahead as one has come.
- * Return: how many flags are in burst->head.
+ * (§2.8.21.1), so that all of the chain may be read afterwards.
+ * Return: how many in a row are available.
  */
-static int load_heads(struct vhx_ring *ring, struct vhx_burst *burst,
-		      unsigned int max)
+static int look_ahead(struct vhx_ring *ring, unsigned int max)
 {
+	unsigned int to_end = ring->num - index_of(ring->avail_pos);
 	u16 pos = ring->avail_pos;
-	unsigned int nr = 0, part;
-	int err;
+	int nr, more;
 
 	max = min_t(unsigned int, max, ring->num);
-	do {
-		part = min3(max - nr, nr ? nr : FLAGS_FIRST,
-			    (unsigned int)(ring->num - index_of(pos)));
-		err = load_flags(ring, pos, burst->head + nr, part);
+	nr = count_available(ring, pos, min(max, to_end));
+	if (nr < 0 || max <= to_end || nr < (int)to_end)
+		return nr;
+	more = count_available(ring, advance(ring, pos, nr), max - nr);
+	return more < 0 ? more : nr + more;
+}
+
+/* Copies @nr descriptors from avail_pos on, in two parts at the ring's end. */
+static int read_row(struct vhx_ring *ring, struct vring_desc *desc,
+		    unsigned int nr)
+{
+	u32 size = sizeof(*desc), at = index_of(ring->avail_pos);
+	unsigned int part = min_t(unsigned int, nr, ring->num - at);
+	int err;
+
+	err = vhx_mem_read(ring->mem, VHX_DESC, size * at, desc, size * part);
+	if (!err && part < nr)
+		err = vhx_mem_read(ring->mem, VHX_DESC, 0, desc + part,
+				   size * (nr - part));
+	return err ? vhx_ring_fail(ring, err, "descriptor not readable") : 0;
+}
+
+/*
+ * Takes the @nr descriptors of burst->desc, those behind them with which the last
+ * chain goes on, and no more than @room: what is not completed yet cannot be
+ * available again.
+ */
+static int add_row(struct vhx_ring *ring, struct vhx_burst *burst,
+		   unsigned int nr, unsigned int room)
+{
+	const struct vhx_chain *chain;
+	unsigned int at = 0, run, to_end;
+	int err;
+
+	while (at < nr) {
+		to_end = ring->num - index_of(ring->avail_pos);
+		run = vhx_chain_add_run(ring, burst, true, at,
+					min3(nr - at, room - at, to_end));
+		ring->avail_pos = advance(ring, ring->avail_pos, run);
+		at += run;
+		if (at == nr || run == to_end)
+			continue;
+		err = vhx_chain_walk(ring, burst, index_of(ring->avail_pos),
+				     &burst->desc[at], nr - at);
+		if (err == -EAGAIN)
+			vhx_chain_want(ring, burst, at + 1, nr);
 		if (err)
 			return err;
-		nr += part;
-		if (!is_available(burst->head[nr - 1], pos))
-			break;
-		pos = advance(ring, pos, part);
-	} while (nr < max);
-	return nr;
-}
-
-/* Asks for what stands at @pos and behind, as far as flags were seen. */
-static void want_rest(struct vhx_ring *ring, const u16 *flags, u16 pos,
-		      unsigned int nr)
-{
-	struct vring_desc desc;
-	struct vhx_slot slot;
-
-	for (; nr && is_available(*flags, pos); nr--, flags++) {
-		if (vhx_mem_read(ring->mem, VHX_DESC,
-				 sizeof(desc) * index_of(pos), &desc,
-				 sizeof(desc)))
-			break;
-		vhx_chain_decode(ring, &desc, &slot);
-		vhx_mem_want_iova(ring->mem, slot.addr, slot.len,
-				  slot.flags & VRING_DESC_F_WRITE);
-		pos = advance(ring, pos, 1);
+		chain = &burst->chain[burst->nr - 1];
+		if (chain->count > room - at) {
+			burst->nr--;
+			burst->nr_slots = chain->slot - burst->slot;
+			return vhx_ring_fail(ring, -EINVAL,
+				"more descriptors available than the ring has");
+		}
+		ring->avail_pos = advance(ring, ring->avail_pos, chain->count);
+		at += chain->count;
 	}
+	return 0;
 }
 
-/* One chain from @pos on, of @room descriptors at most. */
-static int fetch_chain(struct vhx_ring *ring, struct vhx_burst *burst, u16 pos,
-		       unsigned int room)
+static int fetch_row(struct vhx_ring *ring, struct vhx_burst *burst,
+		     unsigned int nr)
 {
-	struct vhx_chain *chain = &burst->chain[burst->nr];
-	u16 nr_slots = burst->nr_slots;
-	int err = vhx_chain_walk(ring, burst, index_of(pos), NULL);
+	unsigned int room;
+	int err = read_row(ring, burst->desc, nr);
 
 	if (err)
 		return err;
-	chain->pos = pos;
-	if (chain->count <= room)
-		return 0;
-	burst->nr--;
-	burst->nr_slots = nr_slots;
-	return vhx_ring_fail(ring, -EINVAL,
-			     "more descriptors available than the ring has");
+	room = ring->num - distance(ring, ring->used_pos, ring->avail_pos);
+	err = add_row(ring, burst, nr, room);
+	ring->avail_idx = ring->avail_pos;
+	return err;
 }
 
 static int packed_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 			unsigned int max)
 {
-	unsigned int at = 0, room;
-	u16 pos = ring->avail_pos;
-	int seen, err = 0;
+	unsigned int want;
+	int nr, err;
 
-	vhx_chain_begin(ring, burst);
-	seen = load_heads(ring, burst, max);
-	if (seen < 0)
-		return seen;
-	/* What is not completed yet cannot be available again. */
-	room = ring->num - distance(ring, ring->used_pos, pos);
-	while (at < (unsigned int)seen && is_available(burst->head[at], pos)) {
-		err = fetch_chain(ring, burst, pos, room - at);
-		if (err)
-			break;
-		at += burst->chain[burst->nr - 1].count;
-		pos = advance(ring, pos, burst->chain[burst->nr - 1].count);
-	}
-	if (err == -EAGAIN)
-		want_rest(ring, burst->head + at + 1, advance(ring, pos, 1),
-			  seen - at - 1);
-	ring->avail_pos = pos;
-	ring->avail_idx = pos;
-	return burst->nr ? burst->nr : err;
+	vhx_burst_begin(burst);
+	/* Descriptors are looked at, and several may have made one chain. */
+	do {
+		want = max - burst->nr;
+		nr = look_ahead(ring, want);
+		err = nr > 0 ? fetch_row(ring, burst, nr) : nr;
+		/* What was handed back and is not there any more is forgotten. */
+		if (!nr)
+			ring->avail_idx = ring->avail_pos;
+	} while (!err && nr == (int)want && burst->nr < max);
+	return burst->nr ? (int)burst->nr : err;
 }
 
 /* The upper half of a used descriptor: len, id and flags. */
-static __virtio64 encode(const struct vhx_ring *ring,
-			 const struct vhx_used *used, u16 pos)
+static __virtio64 encode(const struct vhx_used *used, u16 flags)
 {
-	u16 flags = (pos & WRAP ? F_AVAIL | F_USED : 0) |
-		    (used->len ? VRING_DESC_F_WRITE : 0);
+	u64 upper = (u64)flags << 48 | (u64)used->id << 32 | used->len;
 
-	return __cpu_to_virtio64(ring->is_le, (u64)flags << 48 |
-				 (u64)used->id << 32 | used->len);
-}
-
-/* Writes @nr of them, a burst at most, from @pos on, the first one last. */
-static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
-		      unsigned int nr, u16 pos)
-{
-	__virtio64 raw[VHX_BURST_MAX];
-	u16 slot[VHX_BURST_MAX];
-	unsigned int i;
-	int err;
-
-	for (i = 0; i < nr; i++) {
-		raw[i] = encode(ring, &used[i], pos);
-		slot[i] = index_of(pos);
-		pos = advance(ring, pos, used[i].count);
-	}
-	err = vhx_mem_scatter_release(ring->mem, slot, raw, nr);
-	return err ? vhx_ring_fail(ring, err, "ring not writable") : 0;
+	if (used->len)
+		upper |= (u64)VRING_DESC_F_WRITE << 48;
+	return __cpu_to_virtio64(IS_LE, upper);
 }
 
 static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
 			   unsigned int nr)
 {
-	unsigned int i, first = min_t(unsigned int, nr, VHX_BURST_MAX);
-	u16 old = ring->used_pos, pos = old;
-	bool is_one_enough = vhx_ring_is_one_enough(ring, used, nr);
-	int err = 0;
+	u16 old = ring->used_pos, first = old & WRAP ? F_AVAIL | F_USED : 0;
+	struct vhx_scratch *to = &ring->scratch;
+	u16 flags = first, pos;
+	u32 index = index_of(old);
+	unsigned int i;
+	int err;
 
-	for (i = 0; i < nr && !err; i++) {
-		if (i && i % VHX_BURST_MAX == 0 && !is_one_enough)
-			err = write_used(ring, used + i,
-					 min_t(unsigned int, nr - i,
-					       VHX_BURST_MAX), pos);
-		pos = advance(ring, pos, used[i].count);
+	for (i = 0; i < nr; i++) {
+		to->val[i] = encode(&used[i], flags);
+		to->slot[i] = index;
+		index += used[i].count;
+		if (index >= ring->num) {
+			index -= ring->num;
+			flags ^= F_AVAIL | F_USED;
+		}
+	}
+	pos = index | (flags ? WRAP : 0);
+	if (vhx_ring_is_one_enough(ring, used, nr)) {
+		to->val[0] = encode(&used[nr - 1], first);
+		nr = 1;
 	}
 	/*
 	 * The driver looks at the first before the others, so that its release
 	 * publishes all, and what was written into the buffers; pairs with the
 	 * driver's barrier after it read the flags (§2.8.22).
 	 */
-	if (!err)
-		err = is_one_enough ?
-			write_used(ring, &used[nr - 1], 1, old) :
-			write_used(ring, used, first, old);
+	err = vhx_mem_scatter_release(ring->mem, to->slot, to->val, nr);
 	if (err)
-		return err;
+		return vhx_ring_fail(ring, err, "ring not writable");
 	ring->used_pos = pos;
 	/* Over two laps without a call: the distance lost its meaning. */
 	if (distance(ring, ring->signalled_pos, pos) <
@@ -284,8 +279,8 @@ static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
 
 static int packed_arm(struct vhx_ring *ring)
 {
-	u16 flags, want = VRING_PACKED_EVENT_FLAG_ENABLE;
-	int err = 0;
+	u16 want = VRING_PACKED_EVENT_FLAG_ENABLE;
+	int ret, err = 0;
 
 	if (ring->has_event_idx) {
 		want = VRING_PACKED_EVENT_FLAG_DESC;
@@ -302,10 +297,10 @@ static int packed_arm(struct vhx_ring *ring)
 	 * the read of our event area (§2.8.21.2).
 	 */
 	virt_mb();
-	err = load_flags(ring, ring->avail_idx, &flags, 1);
-	if (err)
-		return err;
-	if (!is_available(flags, ring->avail_idx))
+	ret = count_available(ring, ring->avail_idx, 1);
+	if (ret < 0)
+		return ret;
+	if (!ret)
 		return ring->avail_idx != ring->avail_pos;
 	/* The driver is past that event: whatever comes next shall kick. */
 	err = store_event_flags(ring, VRING_PACKED_EVENT_FLAG_ENABLE);

@@ -21,6 +21,8 @@
  * of length zero count, which bounds the time that a burst takes.
  */
 #define VHX_SLOTS_MAX		1024
+/* Chains in one completion: a frame over many, on top of part of a burst. */
+#define VHX_USED_MAX		(VHX_BURST_MAX + VHX_SLOTS_MAX)
 /* Entries of an indirect table: what a 16-bit `next` can reach. */
 #define VHX_INDIRECT_MAX	65536
 
@@ -45,10 +47,10 @@ struct vhx_slot {
 /**
  * struct vhx_chain - one buffer of the driver
  * @slot: its slots, the device-readable ones first
- * @nr_out: how many of @slot the device may read
- * @nr_in: how many of @slot the device may write
  * @out_len: bytes that the device may read
  * @in_len: bytes that the device may write
+ * @nr_out: how many of @slot the device may read
+ * @nr_in: how many of @slot the device may write
  * @id: names the buffer when it is completed
  * @count: positions that its completion takes: its slots in a packed ring,
  *         else 1
@@ -56,35 +58,17 @@ struct vhx_slot {
  */
 struct vhx_chain {
 	const struct vhx_slot *slot;
-	u16 nr_out;
-	u16 nr_in;
 	u32 out_len;
 	u32 in_len;
+	u16 nr_out;
+	u16 nr_in;
 	u16 id;
 	u16 count;
 	u16 pos;
 };
 
-/* The descriptors of the window that a table is read through. */
+/* Entries of an indirect table that are read at a time. */
 #define VHX_WINDOW		8
-
-/**
- * struct vhx_table - a descriptor table that chains are read from
- * @is_indirect: it is an indirect table at @iova, else the ring's own
- * @iova: address of an indirect table
- * @nr: its entries
- * @first: index of the first descriptor in @window
- * @nr_window: descriptors in @window
- * @window: raw snapshot of a few descriptors in a row
- */
-struct vhx_table {
-	bool is_indirect;
-	u64 iova;
-	u32 nr;
-	u32 first;
-	u32 nr_window;
-	struct vring_desc window[VHX_WINDOW];
-};
 
 /**
  * struct vhx_burst - the chains of one vhx_ring_ops.fetch
@@ -92,24 +76,22 @@ struct vhx_table {
  * @nr_slots: slots in @slot
  * @nr_steps: slots seen, those of length zero included
  * @chain: the chains, oldest first
- * @slot: what the chains point into
- * @head: scratch: indexes of the chains' heads, or flags of descriptors
- * @desc: scratch: raw snapshot of the heads
- * @direct: scratch: the ring's table
- * @indirect: scratch: the indirect table in work
+ * @slot: what the chains point into, and one that may come to nothing
+ * @head: scratch: indexes of the chains' heads
+ * @desc: scratch: raw snapshot of them, of a packed ring in a row
+ * @window: scratch: raw snapshot of entries of the indirect table in work
  *
  * The scratch is here and not on the stack, which kernels clear at each call.
  */
 struct vhx_burst {
-	u16 nr;
-	u16 nr_slots;
-	u16 nr_steps;
+	unsigned int nr;
+	unsigned int nr_slots;
+	unsigned int nr_steps;
 	struct vhx_chain chain[VHX_BURST_MAX];
-	struct vhx_slot slot[VHX_SLOTS_MAX];
+	struct vhx_slot slot[VHX_SLOTS_MAX + 1];
 	u16 head[VHX_BURST_MAX];
 	struct vring_desc desc[VHX_BURST_MAX];
-	struct vhx_table direct;
-	struct vhx_table indirect;
+	struct vring_desc window[VHX_WINDOW];
 };
 
 /**
@@ -149,9 +131,8 @@ struct vhx_ring_ops {
 	int (*fetch)(struct vhx_ring *ring, struct vhx_burst *burst,
 		     unsigned int max);
 	/**
-	 * @complete: give @nr (at least 1) fetched chains back and publish
-	 * them with one store, so that the driver sees all or none. A packed
-	 * ring that fails is as before if @nr is VHX_BURST_MAX at most.
+	 * @complete: give @nr (1 … VHX_USED_MAX) fetched chains back and
+	 * publish them with one store, so that the driver sees all or none.
 	 */
 	int (*complete)(struct vhx_ring *ring, const struct vhx_used *used,
 			unsigned int nr);
@@ -173,6 +154,18 @@ struct vhx_ring_ops {
 };
 
 /**
+ * struct vhx_scratch - used descriptors on their way
+ * @val: upper halves, raw
+ * @slot: where they go
+ *
+ * Not on the stack, which kernels clear at each call.
+ */
+struct vhx_scratch {
+	__virtio64 val[VHX_USED_MAX];
+	u16 slot[VHX_USED_MAX];
+};
+
+/**
  * struct vhx_ring - device half of one virtqueue
  * @ops: its format
  * @mem: how to reach its memory; opaque here
@@ -185,11 +178,12 @@ struct vhx_ring_ops {
  * @signalled_pos: @used_pos at the last call_needed()
  * @flags: those of the used ring or device event area as last written
  * @is_packed: a packed ring: the wrap counter is bit 15 of its positions
- * @is_le: ring fields are little-endian, else big-endian
+ * @is_le: ring fields are little-endian, else big-endian; packed rings are
  * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
  * @is_in_order: VIRTIO_F_IN_ORDER was negotiated
  * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated; split rings only
  * @is_signalled_valid: @signalled_pos means something
+ * @scratch: of packed rings
  *
  * The fields up to @num and the booleans from @is_le to @calls_on_empty are
  * the caller's, set before start(); all but @is_le may change between two
@@ -212,22 +206,30 @@ struct vhx_ring {
 	bool is_in_order;
 	bool calls_on_empty;
 	bool is_signalled_valid;
+	struct vhx_scratch scratch;
 };
 
 extern const struct vhx_ring_ops vhx_split_ops;
 extern const struct vhx_ring_ops vhx_packed_ops;
 
 /**
- * vhx_ring_unfetch - hand back a chain and all fetched after it
+ * vhx_ring_rewind - hand back a chain and all fetched after it
  * @ring: the ring
- * @chain: oldest chain to hand back; must be neither completed nor handed back
+ * @pos: vhx_chain.pos of the oldest chain to hand back, which must be neither
+ *       completed nor handed back
  *
  * They are the driver's again and come with the next fetch().
  */
+static inline void vhx_ring_rewind(struct vhx_ring *ring, u16 pos)
+{
+	ring->avail_pos = pos;
+}
+
+/* The same, of a chain that is at hand. */
 static inline void vhx_ring_unfetch(struct vhx_ring *ring,
 				    const struct vhx_chain *chain)
 {
-	ring->avail_pos = chain->pos;
+	vhx_ring_rewind(ring, chain->pos);
 }
 
 /**
@@ -269,11 +271,11 @@ static inline int vhx_ring_fail(struct vhx_ring *ring, int err,
 	return err;
 }
 
-/* chain.c */
-void vhx_chain_decode(const struct vhx_ring *ring,
-		      const struct vring_desc *desc, struct vhx_slot *slot);
-void vhx_chain_begin(const struct vhx_ring *ring, struct vhx_burst *burst);
-int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
-		   const struct vhx_slot *slot);
+static inline void vhx_burst_begin(struct vhx_burst *burst)
+{
+	burst->nr = 0;
+	burst->nr_slots = 0;
+	burst->nr_steps = 0;
+}
 
 #endif /* VHX_RING_H */

@@ -3,7 +3,7 @@
  * Split virtqueues, virtio 1.3 §2.7, legacy layout included: the areas'
  * addresses are the caller's, so the two differ in byte order alone.
  */
-#include "mem.h"
+#include "chain.h"
 
 /* Driver Area: struct vring_avail, then used_event. */
 #define AVAIL_FLAGS	0
@@ -96,8 +96,8 @@ static u32 split_base(const struct vhx_ring *ring)
  */
 static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 {
-	u16 at = ring->avail_pos & (ring->num - 1);
-	unsigned int i, part = min_t(unsigned int, nr, ring->num - at);
+	u16 num = ring->num, at = ring->avail_pos & (num - 1);
+	unsigned int i, part = min_t(unsigned int, nr, num - at);
 	__virtio16 raw[VHX_BURST_MAX];
 	int err;
 
@@ -111,32 +111,19 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 
 	for (i = 0; i < nr; i++) {
 		head[i] = __virtio16_to_cpu(ring->is_le, raw[i]);
-		if (head[i] >= ring->num)
+		if (head[i] >= num)
 			break;
 	}
 	return i ? (int)i : vhx_ring_fail(ring, -EINVAL, "head out of range");
 }
 
-/* Asks for what the heads from @i on point at, tables or buffers. */
-static void want_rest(struct vhx_ring *ring, struct vhx_burst *burst,
-		      unsigned int i, unsigned int nr)
-{
-	struct vhx_slot slot;
-
-	for (; i < nr; i++) {
-		vhx_chain_decode(ring, &burst->desc[i], &slot);
-		vhx_mem_want_iova(ring->mem, slot.addr, slot.len,
-				  slot.flags & VRING_DESC_F_WRITE);
-	}
-}
-
 static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 		       unsigned int max)
 {
-	struct vhx_slot slot;
-	int i, nr, err = 0;
+	int i = 0, nr, err = 0;
+	unsigned int run;
 
-	vhx_chain_begin(ring, burst);
+	vhx_burst_begin(burst);
 	if (ring->avail_idx == ring->avail_pos) {
 		err = read_avail_idx(ring);
 		if (err || ring->avail_idx == ring->avail_pos)
@@ -151,33 +138,46 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 	if (err)
 		return vhx_ring_fail(ring, err, "descriptor not readable");
 
-	for (i = 0; i < nr; i++) {
-		vhx_chain_decode(ring, &burst->desc[i], &slot);
-		err = vhx_chain_walk(ring, burst, burst->head[i], &slot);
+	for (; i < nr; i++) {
+		run = vhx_chain_add_run(ring, burst, false, i, nr - i);
+		ring->avail_pos += run;
+		i += run;
+		if (i == nr)
+			break;
+		err = vhx_chain_walk(ring, burst, burst->head[i],
+				     &burst->desc[i], 1);
 		if (err)
 			break;
-		burst->chain[i].pos = ring->avail_pos++;
+		ring->avail_pos++;
 	}
 	if (err == -EAGAIN)
-		want_rest(ring, burst, i + 1, nr);
+		vhx_chain_want(ring, burst, i + 1, nr);
 	return i ? i : err;
+}
+
+/* A struct vring_used_elem in one piece: it is copied as such at once. */
+static __virtio64 encode(const struct vhx_ring *ring,
+			 const struct vhx_used *used)
+{
+	u64 id = used->id, len = used->len;
+
+	return __cpu_to_virtio64(ring->is_le, ring->is_le ? len << 32 | id :
+				 id << 32 | len);
 }
 
 /* Writes up to @nr entries, to the ring's end at most. Return: how many. */
 static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
 		      unsigned int nr, u16 pos)
 {
-	struct vring_used_elem elem[VHX_BURST_MAX];
+	__virtio64 elem[VHX_BURST_MAX];
 	u16 at = pos & (ring->num - 1);
 	unsigned int i;
 	int err;
 
 	nr = min3(nr, (unsigned int)VHX_BURST_MAX,
 		  (unsigned int)(ring->num - at));
-	for (i = 0; i < nr; i++) {
-		elem[i].id = __cpu_to_virtio32(ring->is_le, used[i].id);
-		elem[i].len = __cpu_to_virtio32(ring->is_le, used[i].len);
-	}
+	for (i = 0; i < nr; i++)
+		elem[i] = encode(ring, &used[i]);
 	err = vhx_mem_write(ring->mem, VHX_DEVICE,
 			    USED_RING + sizeof(elem[0]) * at, elem,
 			    sizeof(elem[0]) * nr);

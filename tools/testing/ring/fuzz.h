@@ -14,6 +14,7 @@
 
 enum fuzz_flag {
 	FUZZ_IS_LE = 1,
+	FUZZ_IS_IN_ORDER = 2,
 	FUZZ_HAS_EVENT_IDX = 4,
 	FUZZ_CALLS_ON_EMPTY = 8,
 	FUZZ_CHANGES = 16,	/* memory changes after each read of it */

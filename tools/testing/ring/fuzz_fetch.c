@@ -302,6 +302,7 @@ static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 	fuzz->ring.num = num;
 	fuzz->ring.is_le = fuzz->drv.is_le;
 	fuzz->ring.has_event_idx = has_event_idx;
+	fuzz->ring.is_in_order = header->flags & FUZZ_IS_IN_ORDER;
 	fuzz->ring.calls_on_empty = header->flags & FUZZ_CALLS_ON_EMPTY;
 }
 

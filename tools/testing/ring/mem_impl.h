@@ -169,15 +169,16 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	return 0;
 }
 
-static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
-					     __virtio16 *dst,
-					     unsigned int nr)
+static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
+					      unsigned int nr, __virtio16 mask,
+					      __virtio16 want)
 {
 	int err = mem_enter(mem);
 	unsigned int i;
 
-	memset(dst, 0xa5, nr * sizeof(*dst));
-	for (i = 0; i < nr && !err; i++) {
+	if (err)
+		return err;
+	for (i = 0; i < nr; i++) {
 		union {
 			u64 word;
 			__virtio16 part[4];
@@ -186,10 +187,11 @@ static inline int vhx_mem_load_flags_acquire(struct vhx_mem *mem, u16 first,
 						__ATOMIC_ACQUIRE),
 		};
 
-		dst[i] = raw.part[3];
 		mem_leave(mem, MEM_READ, VHX_DESC, (first + i) * 16u + 14, 2);
+		if ((raw.part[3] & mask) != want)
+			break;
 	}
-	return err;
+	return (int)i;
 }
 
 static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,

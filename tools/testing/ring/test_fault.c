@@ -347,6 +347,69 @@ TEST_F(fault, entries_before_index_ok)
 	}
 }
 
+/* Fetches @nr, a burst at a time. Return: the first of them. */
+static struct vhx_chain fetch_bursts(struct rig *rig, struct vhx_used *used,
+				     u32 nr)
+{
+	struct vhx_chain first = { .pos = 0 };
+	u32 got, i;
+
+	rig->nr_fetched = 0;
+	for (got = 0; got < nr; got = rig->nr_fetched) {
+		if (rig_fetch(rig, VHX_BURST_MAX) <= 0)
+			abort();
+		if (!got)
+			first = rig->burst.chain[0];
+		for (i = 0; i < rig->burst.nr; i++)
+			used[got + i] = rig_used(&rig->burst.chain[i],
+						 got + i + 1);
+	}
+	return first;
+}
+
+/*
+ * As many as may be completed together, at the end of the ring too: when that
+ * fails nothing of the driver's is gone, and what was fetched can be handed
+ * back, fetched again and completed.
+ */
+TEST_F(fault, complete_of_many_bursts_fails)
+{
+	struct rig *rig = self->rig;
+	u32 nr = rig_min(rig->variant.num, VHX_USED_MAX), n;
+	u32 size = rig->mem.len[VHX_DESC];
+	struct vhx_used *used = calloc(nr, sizeof(*used));
+	u8 *before = malloc(size);
+	bool has_failed = true;
+
+	for (n = 0; has_failed; n++) {
+		struct vhx_chain first;
+		int ret;
+
+		ASSERT_LT(n, ACCESS_MAX);
+		ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 6)));
+		ASSERT_EQ(nr, rig_offer(rig, nr));
+		first = fetch_bursts(rig, used, nr);
+		memcpy(before, rig->mem.area[VHX_DESC], size);
+		rig->mem.nr_access = 0;
+		rig->mem.fail_at = n;
+		rig->mem.fail_err = -EFAULT;
+		ret = rig_complete(rig, used, nr);
+		has_failed = rig->mem.nr_access > n;
+		ASSERT_EQ(has_failed ? -EFAULT : 0, ret);
+		rig->mem.fail_at = MEM_FAILS_NEVER;
+		if (has_failed) {
+			ASSERT_EQ(0, memcmp(before, rig->mem.area[VHX_DESC],
+					    size));
+			vhx_ring_unfetch(&rig->ring, &first);
+			fetch_bursts(rig, used, nr);
+			ASSERT_EQ(0, rig_complete(rig, used, nr));
+		}
+		ASSERT_EQ(nr, rig_poll(rig));
+	}
+	free(before);
+	free(used);
+}
+
 /* What was read, to be put back afterwards. */
 struct flips {
 	struct mem_access access[ACCESS_MAX];

@@ -75,10 +75,10 @@ TEST_F(flow, later_buffers_come_next_ok)
 	}
 }
 
-TEST_F(flow, whole_ring_completes_in_one_call_ok)
+TEST_F(flow, many_bursts_complete_in_one_call_ok)
 {
 	struct rig *rig = self->rig;
-	unsigned int i, lap, num = rig->variant.num;
+	unsigned int i, lap, num = rig_min(rig->variant.num, VHX_USED_MAX);
 	struct vhx_used *used = calloc(num, sizeof(*used));
 	int nr;
 

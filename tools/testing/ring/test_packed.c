@@ -118,6 +118,20 @@ TEST_F(packed, half_available_flags_are_not_available_ok)
 	}
 }
 
+/* A driver may not, and the device must not look for them for ever. */
+TEST_F(packed, buffer_taken_back_is_forgotten_ok)
+{
+	struct rig *rig = self->rig;
+
+	put_chain(rig, 0, 1, 9, 0);
+	ASSERT_EQ(1, raw_fetch(rig, 1));
+	rig_unfetch(rig, 0);
+	ASSERT_EQ(1, rig_arm(rig));
+	put(rig, 0, (struct vhx_slot){ .flags = 0x8080 });
+	ASSERT_EQ(0, raw_fetch(rig, 1));
+	EXPECT_EQ(0, rig_arm(rig));
+}
+
 /* Each id comes back as it was: what it names is the driver's business. */
 TEST_F(packed, any_id_is_echoed_ok)
 {
@@ -190,6 +204,7 @@ TEST_F(packed, start_out_of_range_einval)
 	const u32 bad[] = {
 		num, num | 0x8000, 0x7fff, 0xffff, num | num << 16,
 		0x8000 | num << 16, num << 16 | 0x80008000, 0xffffffff,
+		num | 0x80008000,
 	};
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -268,6 +283,11 @@ TEST_F(packed_event, arm_behind_the_driver_enables_ok)
 	EXPECT_EQ(ENABLE, packed_event_flags(&rig->drv));
 	ASSERT_EQ(1, rig_fetch(rig, 1));
 	ASSERT_EQ(0, rig_arm(rig));
+	EXPECT_EQ(DESC, packed_event_flags(&rig->drv));
+	EXPECT_EQ(pos_after(rig, 1), packed_event_pos(&rig->drv));
+	/* What is handed back is not behind: the event is for the next one. */
+	rig_unfetch(rig, 0);
+	ASSERT_EQ(1, rig_arm(rig));
 	EXPECT_EQ(DESC, packed_event_flags(&rig->drv));
 	EXPECT_EQ(pos_after(rig, 1), packed_event_pos(&rig->drv));
 }
@@ -388,6 +408,53 @@ TEST_F(packed_event, event_after_two_laps_calls)
 	}
 }
 
+/*
+ * A position that the ring does not have, or flags that nobody defined: calls
+ * may be too many or too few, and are right again with what the driver writes
+ * next.
+ */
+TEST_F(packed_event, event_out_of_range_ok)
+{
+	struct rig *rig = self->rig;
+	u16 num = rig->variant.num, i;
+	const u16 bad[] = {
+		num, num | 0x8000, 0x7fff, 0xffff, 2 * num, (2 * num) | 0x8000,
+	};
+
+	for (i = 0; i < 2 * ARRAY_SIZE(bad); i++) {
+		u64 next = 2 * i + 1;
+
+		packed_set_event(&rig->drv, bad[i / 2], i & 1 ? 3 : DESC);
+		ASSERT_EQ(0, rig_cycle(rig, 1));
+		ASSERT_LE(0, rig_call_needed(rig));
+		packed_set_event(&rig->drv, pos_after(rig, next), DESC);
+		ASSERT_EQ(0, rig_call_needed(rig));
+		ASSERT_EQ(0, rig_cycle(rig, 1));
+		ASSERT_EQ(1, rig_call_needed(rig));
+	}
+}
+
+/* What stays in the event area of a ring that works costs a kick in two laps. */
+TEST_F(packed_event, disarmed_kicks_once_in_two_laps)
+{
+	struct rig *rig = self->rig;
+	u32 num = rig->variant.num, nr_kicks = 0, i;
+
+	ASSERT_EQ(0, rig_arm(rig));
+	for (i = 0; i < 20 * num; i++) {
+		ASSERT_EQ(1, rig_offer(rig, 1));
+		nr_kicks += rig->drv.ops->wants_kick(&rig->drv);
+		ASSERT_EQ(0, rig_disarm(rig));
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(1, rig_poll(rig));
+	}
+	EXPECT_EQ(10, nr_kicks);
+	ASSERT_EQ(0, rig_arm(rig));
+	ASSERT_EQ(1, rig_offer(rig, 1));
+	EXPECT_TRUE(rig->drv.ops->wants_kick(&rig->drv));
+}
+
 TEST_F(packed_event, first_after_start_calls)
 {
 	struct rig *rig = self->rig;
@@ -415,6 +482,62 @@ TEST_F(packed_in_order, batch_is_one_descriptor_ok)
 	ASSERT_EQ(0, rig_complete(rig, used, nr));
 	EXPECT_EQ(used[nr - 1].id, get(rig, 0).next);
 	EXPECT_EQ(0, get(rig, 0).len);
+	for (i = 1; i < nr; i++)
+		ASSERT_EQ(used[i].id, get(rig, i).next);
+	EXPECT_EQ(nr, rig_poll(rig));
+}
+
+/* Behind the batch is behind all its chains, over the end of the ring too. */
+TEST_F(packed_in_order, batch_of_chains_is_one_descriptor_ok)
+{
+	struct rig *rig = self->rig;
+	u32 num = rig->variant.num, at, len, nr;
+
+	for (at = 0; at < 2 * rig_min(num, 8); at++) {
+		struct vhx_used used[3] = { { .id = 0 } };
+		u16 end;
+
+		ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, at)));
+		for (nr = 0, len = 0; nr < 2; len += used[nr++].count) {
+			used[nr].id = (u16)(0xa0 + nr);
+			used[nr].count = (u16)(num > 3 ? 3 - nr : 2 - nr);
+			put_chain(rig, len, used[nr].count, 9, used[nr].id);
+		}
+		end = pos_after(rig, len);
+		for (nr = 2; nr; nr -= (u32)rig->burst.nr)
+			ASSERT_LT(0, raw_fetch(rig, 64));
+		ASSERT_EQ(0, rig->ring.ops->complete(&rig->ring, used, 2));
+		EXPECT_EQ(0xa1, get(rig, 0).next);
+		EXPECT_EQ(pos_after(rig, 0) >> 15 ? 0x8080 : 0,
+			  get(rig, 0).flags);
+		ASSERT_EQ(end | (u32)end << 16, rig_base(rig));
+		put_chain(rig, len, 1, 9, 0xb0);
+		ASSERT_EQ(1, raw_fetch(rig, 64));
+		used[0] = rig_used(&rig->burst.chain[0], 0);
+		ASSERT_EQ(0, rig->ring.ops->complete(&rig->ring, used, 1));
+		EXPECT_EQ(0xb0, get(rig, len).next);
+		EXPECT_EQ(end >> 15 ? 0x8080 : 0, get(rig, len).flags);
+	}
+}
+
+/* And of more than a burst, with one access. */
+TEST_F(packed_in_order, long_batch_is_one_descriptor_ok)
+{
+	struct rig *rig = self->rig;
+	unsigned int nr = rig_min(rig->variant.num, 200), i;
+	struct vhx_used used[200];
+	u32 nr_access;
+
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 100)));
+	ASSERT_EQ(nr, rig_offer(rig, nr));
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(1, rig_fetch(rig, 1));
+		used[i] = rig_used(&rig->burst.chain[0], 0);
+	}
+	nr_access = rig->mem.nr_access;
+	ASSERT_EQ(0, rig_complete(rig, used, nr));
+	EXPECT_EQ(nr_access + 1, rig->mem.nr_access);
+	EXPECT_EQ(used[nr - 1].id, get(rig, 0).next);
 	for (i = 1; i < nr; i++)
 		ASSERT_EQ(used[i].id, get(rig, i).next);
 	EXPECT_EQ(nr, rig_poll(rig));

@@ -36,6 +36,21 @@ TEST_F(packed_chain, gap_ends_the_burst_ok)
 	}
 }
 
+/* A burst is so many chains, whatever they are made of. */
+TEST_F(packed_chain, burst_of_long_chains_is_full_ok)
+{
+	struct rig *rig = self->rig;
+	struct rig_shape shape = { .nr_out = 1, .nr_in = 1, .nr_direct = 2 };
+	unsigned int i, nr = rig_min(rig->variant.num / 2, 32);
+
+	for (i = 0; i < nr; i++)
+		ASSERT_LE(0, rig_add(rig, shape));
+	rig->drv.ops->publish(&rig->drv);
+	ASSERT_EQ(nr, rig_fetch(rig, nr));
+	ASSERT_EQ(0, rig_complete_burst(rig));
+	ASSERT_EQ(nr, rig_poll(rig));
+}
+
 /* Entry @i of a table, with what has no meaning there all set. */
 static void put_entry(struct rig *rig, u64 table, u32 i, u32 len, u16 flags)
 {
@@ -294,6 +309,75 @@ TEST_F(packed_chain, missing_table_wants_the_others_ok)
 	rig->mem.fail_at = MEM_FAILS_NEVER;
 	EXPECT_EQ(3, raw_fetch(rig, 3));
 	EXPECT_EQ(2, rig->mem.nr_wanted);
+}
+
+struct late_change {
+	struct rig *rig;
+	void (*change)(struct rig *rig);
+};
+
+/* Between the look at the flags and that at the whole. */
+static void change_late(struct vhx_mem *mem, const struct mem_access *access)
+{
+	const struct late_change *late = mem->arg;
+
+	if (access->area == VHX_DESC && access->len == 2) {
+		mem->on_access = NULL;
+		late->change(late->rig);
+	}
+}
+
+static void take_back(struct rig *rig)
+{
+	packed_set_desc(&rig->drv, pos_after(rig, 0) & 0x7fff,
+			&(struct vhx_slot){
+		.addr = 0x1000, .len = 7, .flags = F_WRITE, .next = 2 });
+}
+
+static void lengthen(struct rig *rig)
+{
+	put_chain(rig, 0, rig->variant.num, 7, 2);
+}
+
+static void lengthen_too_much(struct rig *rig)
+{
+	lengthen(rig);
+	put(rig, rig->variant.num - 1, (struct vhx_slot){
+		.addr = 0x1000, .len = 9, .flags = F_NEXT });
+}
+
+/*
+ * A driver that writes what it has given away. That it is available was seen;
+ * what it is says the other look, even that it is not available.
+ */
+TEST_F(packed_small, head_that_changes_is_as_seen_last_ok)
+{
+	struct rig *rig = self->rig;
+	u16 num = rig->variant.num;
+	struct late_change late = { .rig = rig, .change = take_back };
+
+	rig->mem.arg = &late;
+	put_chain(rig, 0, 1, 9, 1);
+	rig->mem.on_access = change_late;
+	ASSERT_EQ(1, raw_fetch(rig, 64));
+	EXPECT_TRUE(raw_is_filled(rig, 0, 1, 7));
+	EXPECT_EQ(1, rig->burst.chain[0].nr_in);
+	EXPECT_EQ(2, rig->burst.chain[0].id);
+
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 1)));
+	late.change = lengthen;
+	put_chain(rig, 0, 1, 9, 1);
+	rig->mem.on_access = change_late;
+	ASSERT_EQ(1, raw_fetch(rig, 64));
+	EXPECT_TRUE(raw_is_filled(rig, 0, num, 7));
+	EXPECT_EQ(num, rig->burst.chain[0].count);
+	EXPECT_EQ(0, raw_fetch(rig, 64));
+
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 1)));
+	late.change = lengthen_too_much;
+	put_chain(rig, 0, 1, 9, 1);
+	rig->mem.on_access = change_late;
+	EXPECT_TRUE(refuses(rig, -EINVAL, "loop"));
 }
 
 static void count_flags(struct vhx_mem *mem, const struct mem_access *access)

@@ -104,7 +104,11 @@ static bool guest_offer(struct guest *guest)
 	struct rig *rig = guest->race->rig;
 	u32 bits = rig_random(&guest->seed), i;
 	struct vhx_slot slot[7];
-	struct flight flight = { .nr_in = 1 + (bits >> 2 & 3) };
+	/* In order, runs of buffers without a writable piece come back as one. */
+	bool is_read_only = rig->variant.is_in_order && bits >> 7 & 7;
+	struct flight flight = {
+		.nr_in = is_read_only ? 0 : 1 + (bits >> 2 & 3),
+	};
 	u32 nr_out = 1 + (bits & 1);
 	struct driver_buf buf = { .slot = slot, .nr = nr_out + flight.nr_in };
 	int id;
@@ -330,6 +334,7 @@ RIG_SPLIT_EVENT(race, 1);
 RIG_SPLIT_EVENT(race, 2);
 RIG_SPLIT_EVENT(race, 16);
 RIG_SPLIT_EVENT(race, 256);
+RIG_SPLIT_IN_ORDER(race, 16);
 RIG_PACKED_FLAGS(race, 1);
 RIG_PACKED_FLAGS(race, 256);
 RIG_PACKED_EVENT(race, 1);

@@ -114,9 +114,7 @@ static bool complete(struct model *m)
 	struct vhx_used swap;
 	int err;
 
-	/* More than a burst need not be as it was when that fails. */
-	if (rig_is_packed(m->rig))
-		nr = rig_min(nr, VHX_BURST_MAX);
+	nr = rig_min(nr, VHX_USED_MAX);
 	if (!nr)
 		return true;
 	if (m->rig->variant.is_in_order)

@@ -6,7 +6,9 @@
 #include "fixture.h"
 
 RIG_FIXTURE(soak)
+RIG_SPLIT_FLAGS(soak, 2);
 RIG_SPLIT_EVENT(soak, 2);
+RIG_SPLIT_IN_ORDER(soak, 4);
 RIG_PACKED_EVENT(soak, 1);
 RIG_PACKED_FLAGS(soak, 2);
 RIG_PACKED_EVENT(soak, 3);

@@ -18,6 +18,19 @@ FIXTURE_VARIANT_ADD(fixture, v1_mrg) { .features = F_V1 | F_MRG };	\
 FIXTURE_VARIANT_ADD(fixture, v1_mrg_event_indirect) {			\
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT,		\
 };									\
+FIXTURE_VARIANT_ADD(fixture, packed) {					\
+	.features = F_V1 | F_PACKED,					\
+};									\
+FIXTURE_VARIANT_ADD(fixture, packed_mrg_event_indirect) {		\
+	.features = F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT,	\
+};									\
+FIXTURE_VARIANT_ADD(fixture, packed_in_order_mrg_event) {		\
+	.features = F_V1 | F_PACKED | F_IN_ORDER | F_MRG | F_EVENT,	\
+};									\
+FIXTURE_VARIANT_ADD(fixture, packet_nohdr_packed_event) {		\
+	.features = F_V1 | F_PACKED | F_EVENT | F_VNET_HDR,		\
+	.kind = BE_PACKET,						\
+};									\
 FIXTURE_VARIANT_ADD(fixture, macvtap_v1_mrg_event_indirect) {		\
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT,		\
 	.kind = BE_MACVTAP,						\

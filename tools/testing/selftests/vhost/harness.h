@@ -30,6 +30,18 @@ static void __attribute__((constructor)) macvtap_before_main(void)	\
 /* SKIP() in a fixture's setup lets this harness run the test nevertheless. */
 #define RUN_IF_SET_UP() do { if (_metadata->skip) return; } while (0)
 
+/* In a fixture's set-up, first of all: SKIP() alone would go on. */
+#define SKIP_UNLESS_OFFERED(features) do {				\
+	if (!node_offers((features) & F_PACKED))			\
+		SKIP(_exit(255), "the node has no packed rings");	\
+} while (0)
+
+/* Where a test writes into the ring itself. */
+#define SPLIT_ONLY(d) do {						\
+	if (has(d, F_PACKED))						\
+		SKIP(return, "about fields of split rings");		\
+} while (0)
+
 #define DIAG(fmt, ...)	fprintf(stderr, "# " fmt "\n", ##__VA_ARGS__)
 
 #endif /* VHOST_HARNESS_H */

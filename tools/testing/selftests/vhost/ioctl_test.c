@@ -223,7 +223,7 @@ TEST_F(ctl, features_not_offered_eopnotsupp)
 	ASSERT_EQ(0, dev_own(&self->d));
 	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES, 1));
 	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES,
-				       BIT_ULL(VIRTIO_F_RING_PACKED)));
+				       BIT_ULL(38) /* NOTIFICATION_DATA */));
 	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES,
 				       BIT_ULL(63) | F_V1));
 }

@@ -36,11 +36,19 @@ FIXTURE_VARIANT_ADD(iotlb_data, v1_mrg_event_indirect_n1024) {
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT, .num = 1024,
 	.pages = 2304,
 };
+FIXTURE_VARIANT_ADD(iotlb_data, packed) {
+	.features = F_V1 | F_PACKED, .num = 256, .pages = AREA_MAX / PAGE,
+};
+FIXTURE_VARIANT_ADD(iotlb_data, packed_mrg_event_indirect_n1000) {
+	.features = F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT,
+	.num = 1000, .pages = 2304,
+};
 
 FIXTURE_SETUP(iotlb_data)
 {
 	struct dev *d = &self->d;
 
+	SKIP_UNLESS_OFFERED(variant->features);
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, net_open(&self->n, BE_TAP, 12));
 	ASSERT_EQ(0, iotlb_open(&self->t, d, variant->features, true));

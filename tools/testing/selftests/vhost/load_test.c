@@ -37,6 +37,10 @@ FIXTURE_VARIANT_ADD(load, v1_mrg_event_indirect) {
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT,
 };
 
+FIXTURE_VARIANT_ADD(load, packed_mrg_event_indirect) {
+	.features = F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT,
+};
+
 typedef FIXTURE_DATA(load) fix;
 
 static int ready(fix *f, uint64_t features)
@@ -52,6 +56,7 @@ static int ready(fix *f, uint64_t features)
 
 FIXTURE_SETUP(load)
 {
+	SKIP_UNLESS_OFFERED(variant->features);
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, net_open(&self->n, BE_TAP, 12));
 	ASSERT_EQ(0, ready(self, variant->features));

@@ -25,6 +25,7 @@ FIXTURE(diff) {
 	uint8_t *bufs, *hdrs, *sends;	/* by head */
 	struct seg (*segs)[3];		/* of the buffer by head */
 	uint8_t *frame, *seen;
+	bool used[2][1024];		/* packed: slots, by head */
 	unsigned int sent;
 	int kmsg;
 };
@@ -46,6 +47,18 @@ FIXTURE_VARIANT_ADD(diff, v1_platform) {
 FIXTURE_VARIANT_ADD(diff, v1_mrg_event_indirect_platform) {
 	.features = F_V1 | F_MRG | F_EVENT | F_INDIRECT | F_PLATFORM,
 	.num = 64,
+};
+FIXTURE_VARIANT_ADD(diff, packed_small_ring) {
+	.features = F_V1 | F_PACKED, .num = 16,
+};
+FIXTURE_VARIANT_ADD(diff, packed_event_big_ring) {
+	.features = F_V1 | F_PACKED | F_EVENT, .num = 960,
+};
+FIXTURE_VARIANT_ADD(diff, packed_mrg_event_indirect) {
+	.features = F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT, .num = 48,
+};
+FIXTURE_VARIANT_ADD(diff, packed_mrg_event_platform) {
+	.features = F_V1 | F_PACKED | F_MRG | F_EVENT | F_PLATFORM, .num = 64,
 };
 
 typedef FIXTURE_DATA(diff) fix;
@@ -105,6 +118,7 @@ FIXTURE_SETUP(diff)
 	struct dev *d = &self->d;
 	unsigned int num = variant->num;
 
+	SKIP_UNLESS_OFFERED(variant->features);
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, net_open(&self->n, BE_TAP, variant->features & F_V1 ?
 			      12 : 10));
@@ -116,8 +130,10 @@ FIXTURE_SETUP(diff)
 	ASSERT_EQ(0, vq_setup(d, TX, num));
 	memset(self->bufs, MARK, num * SLOT);
 	memset(self->hdrs, MARK, num * 64);
-	memset(d->vq[RX].used->ring, 0xff, 8 * num);
-	memset(d->vq[TX].used->ring, 0xff, 8 * num);
+	if (!has(d, F_PACKED)) {
+		memset(d->vq[RX].used->ring, 0xff, 8 * num);
+		memset(d->vq[TX].used->ring, 0xff, 8 * num);
+	}
 	self->log = log_alloc(LOG_SIZE);
 	self->want = calloc(1, LOG_SIZE);
 	self->segs = calloc(num, sizeof(*self->segs));
@@ -164,7 +180,7 @@ static size_t frame_len(unsigned int i)
 static int offer(fix *f)
 {
 	struct vq *vq = &f->d.vq[RX];
-	unsigned int head = vq->free_head, odd = head * 613 % 4096;
+	unsigned int head = vq_next_head(vq), odd = head * 613 % 4096;
 	unsigned int hdr = f->d.hdr_len;
 	size_t size = has(&f->d, F_MRG) ? SMALL : ROOM;
 	uint8_t *p = f->bufs + head * SLOT + odd;
@@ -198,6 +214,15 @@ static void want_buffer(fix *f, int head, uint32_t len)
 	}
 }
 
+/* A used descriptor is written where the chain's head was. */
+static void want_slot(fix *f, struct vq *vq, int head)
+{
+	if (!is_packed(vq))
+		return;
+	f->used[vq->index][head] = true;
+	log_set(f->want, log_gpa(f, &vq->packed[head]) + 8, 8);
+}
+
 static int pop_all(fix *f, unsigned int *bytes)
 {
 	struct vq *vq = &f->d.vq[RX];
@@ -206,6 +231,7 @@ static int pop_all(fix *f, unsigned int *bytes)
 
 	while ((head = vq_pop(vq, &len)) >= 0) {
 		want_buffer(f, head, len);
+		want_slot(f, vq, head);
 		*bytes += len;
 	}
 	return head == -EAGAIN ? 0 : head;
@@ -265,6 +291,8 @@ static int tx_stream(fix *f, unsigned int n)
 		ret = head < 0 ? head : vq_wait(vq, 1, WAIT_MS);
 		if (!ret && vq_pop(vq, NULL) != head)
 			ret = -EPROTO;
+		if (!ret)
+			want_slot(f, vq, head);
 		if (!ret && pkt_recv(f->n.pkt, &h, f->seen, LONGEST + 1,
 				     WAIT_MS) != (int)len)
 			ret = -EBADMSG;
@@ -281,7 +309,7 @@ static int stop(fix *f)
 
 static uint64_t used_size(const struct vq *vq)
 {
-	return 6 + 8 * vq->num;
+	return is_packed(vq) ? 4 : 6 + 8 * vq->num;
 }
 
 /* Where the log has the used ring's byte @at. */
@@ -296,7 +324,7 @@ static void want_used(fix *f, struct vq *vq)
 {
 	for (uint64_t at = 0; at < used_size(vq); at++) {
 		const uint8_t *p = (uint8_t *)vq->used + at;
-		bool elem = at >= 4 && at < 4 + 8 * vq->num;
+		bool elem = !is_packed(vq) && at >= 4 && at < 4 + 8 * vq->num;
 
 		/* flags, index and event are written, if to the same value */
 		if (!elem || *p != 0xff)
@@ -324,6 +352,12 @@ static unsigned int unlogged_used(fix *f, struct vq *vq)
 {
 	unsigned int n = 0;
 
+	if (is_packed(vq)) {
+		for (unsigned int i = 0; i < vq->num; i++)
+			n += f->used[vq->index][i] &&
+			     !log_has(f->log, log_gpa(f, &vq->packed[i]));
+		return n + !log_has(f->log, used_log(f, vq, 2));
+	}
 	for (uint64_t at = 4; at < 4 + 8 * vq->num; at++)
 		n += ((uint8_t *)vq->used)[at] != 0xff &&
 		     !log_has(f->log, used_log(f, vq, at));

@@ -8,6 +8,8 @@
 #define STOCK_6_1	0x33d008000ULL
 #define STOCK_6_12	0x1033d008000ULL
 #define STOCK_7_3	0x10b3d008000ULL
+/* No kernel's own: VIRTIO_F_RING_PACKED. */
+#define ALL		(STOCK_7_3 | F_PACKED)
 
 #define ONLY_OURS() do {						\
 	RUN_IF_SET_UP();						\
@@ -24,10 +26,10 @@ static int set(struct dev *d, uint32_t set, uint32_t reserved)
 	return dev_ioctl(d, VHX_SET_FEATURE_SET, &arg, sizeof(arg));
 }
 
-TEST_F(offer, sets_are_stock_ok)
+TEST_F(offer, sets_are_right_ok)
 {
-	static const uint64_t stock[] = {
-		[VHX_FEATURES_ALL] = STOCK_7_3,
+	static const uint64_t sets[] = {
+		[VHX_FEATURES_ALL] = ALL,
 		[VHX_FEATURES_LINUX_6_1] = STOCK_6_1,
 		[VHX_FEATURES_LINUX_6_12] = STOCK_6_12,
 		[VHX_FEATURES_LINUX_7_3] = STOCK_7_3,
@@ -35,10 +37,10 @@ TEST_F(offer, sets_are_stock_ok)
 	uint64_t got;
 
 	ONLY_OURS();
-	for (uint32_t i = 0; i < sizeof(stock) / sizeof(*stock); i++) {
+	for (uint32_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
 		ASSERT_EQ(0, set(&self->d, i, 0));
 		ASSERT_EQ(0, dev_get_u64(&self->d, VHOST_GET_FEATURES, &got));
-		EXPECT_EQ(stock[i], got);
+		EXPECT_EQ(sets[i], got);
 	}
 }
 
@@ -49,6 +51,8 @@ TEST_F(offer, pinned_set_refuses_others_eopnotsupp)
 	EXPECT_EQ(0, dev_u64(&self->d, VHOST_SET_FEATURES, STOCK_6_1));
 	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES,
 				       F_V1 | BIT_ULL(VIRTIO_F_RING_RESET)));
+	EXPECT_EQ(-EOPNOTSUPP, dev_u64(&self->d, VHOST_SET_FEATURES,
+				       F_V1 | F_PACKED));
 }
 
 TEST_F(offer, unknown_set_einval)

@@ -30,6 +30,7 @@ FIXTURE_SETUP(rx)
 {
 	unsigned int hdr = backend_hdr(variant->features);
 
+	SKIP_UNLESS_OFFERED(variant->features);
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, net_open(&self->n, variant->kind, hdr));
 	ASSERT_EQ(0, dev_setup(&self->d, variant->features));
@@ -349,7 +350,7 @@ TEST_F(rx, no_interrupt_skips_call)
 
 	if (has(&self->d, F_EVENT))
 		SKIP(return, "the flag means nothing with EVENT_IDX");
-	vq->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	vq_calls_off(vq);
 	ASSERT_EQ(0, start(self));
 	for (int i = 0; i < 8; i++) {
 		ASSERT_LE(0, offer(self, i, 2048, &one_piece));
@@ -368,7 +369,7 @@ TEST_F(rx, used_event_far_skips_call)
 	if (!has(&self->d, F_EVENT))
 		SKIP(return, "needs EVENT_IDX");
 	ASSERT_EQ(0, start(self));
-	*vq_used_event(vq) = 5000;
+	vq_want_call(vq, 200);
 	for (int i = 0; i < 8; i++) {
 		ASSERT_LE(0, offer(self, i, 2048, &one_piece));
 		vq_publish_kick(vq);
@@ -381,6 +382,7 @@ TEST_F(rx, used_event_far_skips_call)
 
 TEST_F(rx, index_wraps_ok)
 {
+	SPLIT_ONLY(&self->d);
 	vq_rewind(&self->d.vq[RX], 65530);
 	ASSERT_EQ(0, dev_state(&self->d, VHOST_SET_VRING_BASE, RX, 65530));
 	ASSERT_EQ(0, start(self));
@@ -394,7 +396,7 @@ TEST_F(rx, index_wraps_ok)
 TEST_F(rx, stop_and_restart_ok)
 {
 	struct dev *d = &self->d;
-	int base = 0;
+	uint32_t base = vq_base_after(&d->vq[RX], 0);
 
 	for (int i = 0; i < 6; i++) {
 		ASSERT_EQ(0, dev_state(d, VHOST_SET_VRING_BASE, RX, base));
@@ -403,7 +405,9 @@ TEST_F(rx, stop_and_restart_ok)
 				 &two_pieces));
 		ASSERT_EQ(0, stop(self));
 		base = dev_get_base(d, RX);
-		EXPECT_EQ(i + 1, base);
+		if (!has(d, F_PACKED)) {
+			EXPECT_EQ(i + 1u, base);
+		}
 	}
 }
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vhost_lib.h"
+#include "vhost_packed.h"
 
 #define LOW_SIZE	65536
 
@@ -36,6 +36,19 @@ const char *module_name(void)
 	    !access("/sys/module/vhost_net", F_OK))
 		return "vhost_net";
 	return "vhx_net";
+}
+
+bool node_offers(uint64_t features)
+{
+	int fd = open(node_path(), O_RDWR | O_CLOEXEC);
+	uint64_t offered = 0;
+
+	if (fd < 0)
+		return false;
+	if (ioctl(fd, VHOST_GET_FEATURES, &offered))
+		offered = 0;
+	close(fd);
+	return (offered & features) == features;
 }
 
 #ifdef __x86_64__
@@ -138,12 +151,12 @@ int dev_file(struct dev *d, unsigned long nr, unsigned int q, int fd)
 	return dev_ioctl(d, nr, &f, sizeof(f));
 }
 
-int dev_get_base(struct dev *d, unsigned int q)
+int64_t dev_get_base(struct dev *d, unsigned int q)
 {
 	struct vhost_vring_state s = { .index = q, .num = ~0u };
 	int ret = dev_ioctl(d, VHOST_GET_VRING_BASE, &s, sizeof(s));
 
-	return ret ? ret : (int)s.num;
+	return ret ? ret : (int64_t)s.num;
 }
 
 int dev_backend(struct dev *d, unsigned int q, int fd)
@@ -264,19 +277,37 @@ int vq_layout(struct dev *d, unsigned int q, unsigned int num)
 	vq->desc = (void *)p;
 	vq->avail = (void *)(p + 16UL * num);
 	vq->used = (void *)(p + ((16UL * num + 6 + 2UL * num + 4095) & ~4095UL));
+	vq->packed = (void *)vq->desc;
+	vq->driver_event = (void *)vq->avail;
+	vq->device_event = (void *)vq->used;
 	if (has(d, F_INDIRECT))
 		vq->tables = guest_alloc(d, 16UL * TABLE_LEN * num, 16);
 	free(vq->next);
 	vq->next = calloc(num, sizeof(*vq->next));
 	if (!vq->next)
 		return -ENOMEM;
-	vq_rewind(vq, 0);
+	vq_rewind(vq, vq_base_after(vq, 0));
 	return 0;
 }
 
-/* Forget what is in the ring; both indexes start at @idx. */
+/*
+ * The base of a ring that began at its first and has used @n buffers of a slot
+ * each. Of a packed one QEMU says both halves.
+ */
+uint32_t vq_base_after(const struct vq *vq, unsigned int n)
+{
+	uint32_t pos = n % vq->num | (n / vq->num % 2 ? 0 : 0x8000);
+
+	return is_packed(vq) ? pos | pos << 16 : (uint16_t)n;
+}
+
+/* Forget what is in the ring; both indexes, or positions, start at @idx. */
 void vq_rewind(struct vq *vq, uint16_t idx)
 {
+	if (is_packed(vq)) {
+		packed_rewind(vq, idx);
+		return;
+	}
 	vq->avail_idx = vq->used_idx = vq->kicked_idx = idx;
 	vq->avail->idx = vq->used->idx = g16(vq->dev, idx);
 	vq->avail->flags = 0;
@@ -342,7 +373,8 @@ int vq_setup(struct dev *d, unsigned int q, unsigned int num)
 	if (!ret)
 		ret = dev_state(d, VHOST_SET_VRING_NUM, q, num);
 	if (!ret)
-		ret = dev_state(d, VHOST_SET_VRING_BASE, q, 0);
+		ret = dev_state(d, VHOST_SET_VRING_BASE, q,
+				vq_base_after(vq, 0));
 	if (!ret)
 		ret = vq_set_addr(vq);
 	if (!ret)

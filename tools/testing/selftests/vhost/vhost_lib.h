@@ -3,7 +3,8 @@
  * The client half and the guest half of a vhost-net device, for tests.
  *
  * Client half: opens the node, says who owns it, gives it memory and rings.
- * Guest half: a split virtqueue driver that works in the same address space.
+ * Guest half: a virtqueue driver that works in the same address space; with
+ * F_PACKED of packed rings.
  * Every function returns 0 or more, or -errno; none of them prints or exits.
  */
 #ifndef VHOST_LIB_H
@@ -51,6 +52,7 @@ struct vhost_features_array {
 #define F_V1		BIT_ULL(VIRTIO_F_VERSION_1)
 #define F_LOG_ALL	BIT_ULL(VHOST_F_LOG_ALL)
 #define F_PLATFORM	BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)
+#define F_PACKED	BIT_ULL(VIRTIO_F_RING_PACKED)
 #define F_IN_ORDER	BIT_ULL(VIRTIO_F_IN_ORDER)
 
 #define GPA_BASE	0x100000000ULL	/* not a valid address of ours */
@@ -81,9 +83,23 @@ struct vq {
 	uint16_t avail_idx;		/* published with vq_publish() */
 	uint16_t used_idx;		/* next used element to read */
 	uint16_t kicked_idx;		/* avail_idx at the last kick test */
-	uint16_t *next;			/* free list and chains, by slot */
+	bool is_batch;			/* more were used by one element: */
+	struct vring_used_elem batch;	/* its id ours, its len the guest's */
+	uint16_t *next;			/* free list and chains, by slot;
+					 * packed: slots of a chain, by head
+					 */
 	unsigned int free_head, free_tail;
 	unsigned int n_free;
+	/* packed: positions are slots with the wrap counter in bit 15 */
+	struct vring_packed_desc *packed;
+	struct vring_packed_desc_event *driver_event, *device_event;
+	uint16_t packed_avail, packed_used;
+	uint16_t packed_held;		/* head that is not published yet */
+	uint16_t packed_flags;		/* its flags, or 0 */
+	uint16_t packed_added;		/* slots since the last kick test */
+	bool packed_is_batch;		/* more were used by one element */
+	uint16_t packed_last;		/* head of the last of them */
+	uint32_t packed_len;		/* and its length */
 	uint64_t log_gpa;		/* of the used ring's log, or 0 */
 	int kick, call, err;		/* eventfds */
 };
@@ -104,13 +120,14 @@ struct dev {
 /* client half: one ioctl each, through the native or the 32-bit entry */
 const char *node_path(void);
 const char *module_name(void);
+bool node_offers(uint64_t features);
 bool compat_works(void);
 int dev_ioctl(struct dev *d, unsigned long nr, void *arg, size_t len);
 int dev_u64(struct dev *d, unsigned long nr, uint64_t v);
 int dev_get_u64(struct dev *d, unsigned long nr, uint64_t *v);
 int dev_state(struct dev *d, unsigned long nr, unsigned int q, unsigned int v);
 int dev_file(struct dev *d, unsigned long nr, unsigned int q, int fd);
-int dev_get_base(struct dev *d, unsigned int q);
+int64_t dev_get_base(struct dev *d, unsigned int q);
 int dev_backend(struct dev *d, unsigned int q, int fd);
 
 /* client half: set-up */
@@ -124,6 +141,7 @@ int dev_setup(struct dev *d, uint64_t features);
 void dev_close(struct dev *d);
 
 int vq_layout(struct dev *d, unsigned int q, unsigned int num);
+uint32_t vq_base_after(const struct vq *vq, unsigned int n);
 void vq_rewind(struct vq *vq, uint16_t idx);
 void vq_addr(struct vq *vq, struct vhost_vring_addr *a);
 int vq_set_addr(struct vq *vq);
@@ -133,7 +151,9 @@ int vq_setup(struct dev *d, unsigned int q, unsigned int num);
 void *guest_alloc(struct dev *d, size_t size, size_t align);
 uint64_t gpa(struct dev *d, const void *p);
 bool has(const struct dev *d, uint64_t feature);
+bool is_packed(const struct vq *vq);
 uint16_t g16(const struct dev *d, uint16_t v);
+uint16_t vq_next_head(const struct vq *vq);
 int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in);
 void vq_push(struct vq *vq, uint16_t head);
 void vq_unpush(struct vq *vq, uint16_t n);
@@ -146,6 +166,8 @@ int vq_pop(struct vq *vq, uint32_t *len);
 void vq_free(struct vq *vq, uint16_t head);
 int vq_wait(struct vq *vq, unsigned int n, int ms);
 int vq_spin(struct vq *vq, unsigned int n, int ms);
+void vq_calls_off(struct vq *vq);
+void vq_want_call(struct vq *vq, unsigned int n);
 uint16_t *vq_used_event(struct vq *vq);
 uint16_t *vq_avail_event(struct vq *vq);
 

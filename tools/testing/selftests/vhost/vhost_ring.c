@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vhost_lib.h"
+#include "vhost_packed.h"
 
 #define load_acquire(p)		__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
@@ -45,6 +45,11 @@ uint64_t gpa(struct dev *d, const void *p)
 bool has(const struct dev *d, uint64_t feature)
 {
 	return d->features & feature;
+}
+
+bool is_packed(const struct vq *vq)
+{
+	return has(vq->dev, F_PACKED);
 }
 
 uint16_t *vq_used_event(struct vq *vq)
@@ -108,6 +113,12 @@ static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
 			  vq->next[slot]);
 }
 
+/* What vq_add() will return if there is room. */
+uint16_t vq_next_head(const struct vq *vq)
+{
+	return is_packed(vq) ? vq->packed_avail & 0x7fff : vq->free_head;
+}
+
 /*
  * Put one chain into the ring, unpublished: @n_out readable then @n_in
  * writable pieces; an indirect table if that was negotiated and it fits.
@@ -121,6 +132,8 @@ int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in)
 	uint16_t head = vq->free_head;
 	uint16_t last = head;
 
+	if (is_packed(vq))
+		return packed_add(vq, s, n_out, n_in);
 	if (vq->n_free < slots)
 		return -ENOSPC;
 	if (table)
@@ -151,7 +164,10 @@ void vq_unpush(struct vq *vq, uint16_t n)
 
 void vq_publish(struct vq *vq)
 {
-	store_release(&vq->avail->idx, g16(vq->dev, vq->avail_idx));
+	if (is_packed(vq))
+		packed_publish(vq);
+	else
+		store_release(&vq->avail->idx, g16(vq->dev, vq->avail_idx));
 }
 
 void vq_kick(struct vq *vq)
@@ -159,6 +175,7 @@ void vq_kick(struct vq *vq)
 	uint64_t one = 1;
 
 	vq->kicked_idx = vq->avail_idx;
+	vq->packed_added = 0;
 	while (write(vq->kick, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
@@ -169,6 +186,8 @@ bool vq_kick_wanted(struct vq *vq)
 	uint16_t old = vq->kicked_idx;
 
 	full_barrier();
+	if (is_packed(vq))
+		return packed_kick_wanted(vq);
 	vq->kicked_idx = vq->avail_idx;
 	if (has(vq->dev, F_EVENT))
 		return vring_need_event(g16(vq->dev,
@@ -188,6 +207,8 @@ void vq_publish_kick(struct vq *vq)
 /* Return: used elements that wait for vq_pop(). */
 unsigned int vq_used(struct vq *vq)
 {
+	if (is_packed(vq))
+		return packed_used(vq);
 	return (uint16_t)(g16(vq->dev, load_acquire(&vq->used->idx)) -
 			  vq->used_idx);
 }
@@ -214,21 +235,54 @@ void vq_free(struct vq *vq, uint16_t head)
 	vq->n_free += slots;
 }
 
+/*
+ * In order, the element of the last of several buffers, in the place of the
+ * first, stands for all (virtio 1.3 2.7.9): it is kept in vq->batch until then.
+ */
+static struct vring_used_elem next_in_order(struct vq *vq,
+					    struct vring_used_elem e)
+{
+	uint16_t at = (vq->used_idx - 1) & (vq->num - 1);
+	uint32_t head = g16(vq->dev, vq->avail->ring[at]);
+
+	if (!vq->is_batch)
+		vq->batch = e;
+	vq->is_batch = vq->batch.id < vq->num && vq->batch.id != head;
+	if (!vq->is_batch)
+		return vq->batch;
+	return (struct vring_used_elem){ .id = head };
+}
+
 /* Return: the head slot of the next used chain, or -EAGAIN. */
 int vq_pop(struct vq *vq, uint32_t *len)
 {
 	struct vring_used_elem e;
 
+	if (is_packed(vq))
+		return packed_pop(vq, len);
 	if (!vq_used(vq))
 		return -EAGAIN;
 	e = vq->used->ring[vq->used_idx++ & (vq->num - 1)];
 	e.id = g32(vq->dev, e.id);
+	if (has(vq->dev, F_IN_ORDER))
+		e = next_in_order(vq, e);
 	if (len)
 		*len = g32(vq->dev, e.len);
 	if (e.id >= vq->num)
 		return -ERANGE;
 	vq_free(vq, e.id);
 	return e.id;
+}
+
+/* Ask for a call for the @n-th used element from here on; any without EVENT. */
+void vq_want_call(struct vq *vq, unsigned int n)
+{
+	if (is_packed(vq))
+		packed_want_call(vq, n);
+	else if (has(vq->dev, F_EVENT))
+		*vq_used_event(vq) = g16(vq->dev, vq->used_idx + n - 1);
+	else
+		vq->avail->flags = 0;
 }
 
 /*
@@ -240,10 +294,7 @@ int vq_wait(struct vq *vq, unsigned int n, int ms)
 	int64_t end = now_ms() + ms;
 	bool late = false;
 
-	if (has(vq->dev, F_EVENT))
-		*vq_used_event(vq) = g16(vq->dev, vq->used_idx + n - 1);
-	else
-		vq->avail->flags = 0;
+	vq_want_call(vq, n);
 	full_barrier();
 	while (vq_used(vq) < n) {
 		int64_t left = end - now_ms();
@@ -269,6 +320,15 @@ int vq_spin(struct vq *vq, unsigned int n, int ms)
 		poll(NULL, 0, 1);
 	}
 	return 0;
+}
+
+/* No calls, whatever comes, as far as flags can say that. */
+void vq_calls_off(struct vq *vq)
+{
+	if (is_packed(vq))
+		vq->driver_event->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	else
+		vq->avail->flags = g16(vq->dev, VRING_AVAIL_F_NO_INTERRUPT);
 }
 
 /* Return: the counter of an eventfd, which becomes 0. */
