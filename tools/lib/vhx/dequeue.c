@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * From the guest: fetch, copy, complete, notify. What the lock, translations, the
+ * log and notifications cost, they cost a burst, not a frame.
+ */
+#include <linux/if_ether.h>
+
+#include "burst.h"
+
+/* Of a disabled queue, before others have their turn. */
+#define DISCARD_BURSTS	16
+
+/* Copies @len bytes from byte @skip of a chain on, which are there. */
+static int copy_out(struct vhx_queue *queue, const struct vhx_chain *chain,
+		    u32 skip, void *dst, u32 len)
+{
+	const struct vhx_slot *slot = chain->slot;
+	u32 size, part;
+	u64 addr;
+	u8 *ptr;
+	int err;
+
+	for (; skip >= slot->len; slot++)
+		skip -= slot->len;
+	for (; len; slot++, skip = 0) {
+		addr = slot->addr + skip;
+		size = min(slot->len - skip, len);
+		len -= size;
+		for (; size; size -= part, addr += part) {
+			part = size;
+			err = vhx_xlate_find(&queue->mem.xlate, addr,
+					     VHOST_ACCESS_RO, &part, &ptr);
+			if (err)
+				return err;
+			memcpy(dst, ptr, part);
+			dst = (u8 *)dst + part;
+		}
+	}
+	return 0;
+}
+
+static u16 swapped(bool is_le, u16 val)
+{
+	return __virtio16_to_cpu(is_le, (__force __virtio16)val);
+}
+
+/* Into host byte order. Without offloads the guest's header says nothing. */
+static void decode_hdr(const struct vhx_queue *queue, struct vhx_net_hdr *hdr)
+{
+	bool is_le = queue->ring.is_le;
+
+	if (!queue->has_offload) {
+		memset(hdr, 0, sizeof(*hdr));
+		return;
+	}
+	hdr->hdr_len = swapped(is_le, hdr->hdr_len);
+	hdr->gso_size = swapped(is_le, hdr->gso_size);
+	hdr->csum_start = swapped(is_le, hdr->csum_start);
+	hdr->csum_offset = swapped(is_le, hdr->csum_offset);
+}
+
+/* Copies all behind a header, in one piece or several. Return: whether it could. */
+static bool copy_pieces(const struct vhx_span *span,
+			const struct vhx_chain *chain, u32 hlen, u8 *dst)
+{
+	const struct vhx_slot *slot = chain->slot, *end = slot + chain->nr_out;
+	u32 skip = hlen, len;
+	const u8 *ptr;
+
+	for (; slot < end; slot++) {
+		len = slot->len;
+		ptr = vhx_span_find(span, slot->addr, len);
+		if (!ptr)
+			return false;
+		if (len > skip) {
+			memcpy(dst, ptr + skip, len - skip);
+			dst += len - skip;
+			skip = len;
+		}
+		skip -= len;
+	}
+	return true;
+}
+
+/*
+ * Takes frames that lie where the last one did, as most do, from the chains of the
+ * burst from @at on. Stops at any other, and at those that are to be dropped.
+ * Return: how many
+ */
+static unsigned int take_run(struct vhx_queue *queue, unsigned int at,
+			     struct vhx_pkt *const *pkts, u64 *bytes)
+{
+	const struct vhx_span span = vhx_span(&queue->mem.xlate,
+					      VHOST_ACCESS_RO);
+	const struct vhx_chain *chain = &queue->burst.chain[at];
+	const unsigned int nr = queue->burst.nr - at;
+	const u32 hlen = queue->hlen;
+	unsigned int i;
+
+	/* Then the header is read as well. */
+	if (unlikely(queue->has_offload))
+		return 0;
+	for (i = 0; i < nr; i++, chain++) {
+		struct vhx_pkt *pkt = pkts[i];
+		u32 len = chain->out_len - hlen;
+		const u8 *ptr;
+
+		if (unlikely(chain->nr_in || len > pkt->room ||
+			     len - ETH_HLEN > VHX_FRAME_LEN_MAX - ETH_HLEN))
+			break;
+		if (likely(chain->nr_out == 1)) {
+			ptr = vhx_span_find(&span, chain->slot->addr, hlen + len);
+			if (unlikely(!ptr))
+				break;
+			memcpy(pkt->data, ptr + hlen, len);
+		} else if (!copy_pieces(&span, chain, hlen, pkt->data)) {
+			break;
+		}
+		memset(&pkt->hdr, 0, sizeof(pkt->hdr));
+		pkt->len = len;
+		*bytes += len;
+	}
+	return i;
+}
+
+/*
+ * Takes one frame. One that can be read but not taken is dropped, and completed:
+ * the guest must get its buffers back.
+ * Return: 1, 0 (dropped), or why the ring cannot go on.
+ */
+static int take_frame(struct vhx_queue *queue, const struct vhx_chain *chain,
+		      struct vhx_pkt *pkt)
+{
+	const struct vhx_slot *slot = chain->slot;
+	u32 hlen = queue->hlen, len = chain->out_len - hlen, size = slot->len;
+	u8 *ptr;
+	int err;
+
+	if (unlikely(chain->nr_in)) {
+		queue->stats.drop_format++;
+		return 0;
+	}
+	if (unlikely(chain->out_len < hlen + ETH_HLEN ||
+		     len > VHX_FRAME_LEN_MAX)) {
+		queue->stats.drop_size++;
+		return 0;
+	}
+	if (unlikely(len > pkt->room)) {
+		queue->stats.drop_room++;
+		return 0;
+	}
+	if (chain->nr_out == 1) {
+		err = vhx_xlate_find(&queue->mem.xlate, slot->addr,
+				     VHOST_ACCESS_RO, &size, &ptr);
+		if (unlikely(err))
+			return vhx_burst_fail_xlate(queue, err);
+		if (size == slot->len) {
+			memcpy(&pkt->hdr, ptr, sizeof(pkt->hdr));
+			memcpy(pkt->data, ptr + hlen, len);
+			goto out;
+		}
+	}
+	err = copy_out(queue, chain, 0, &pkt->hdr, sizeof(pkt->hdr));
+	if (!err)
+		err = copy_out(queue, chain, hlen, pkt->data, len);
+	if (err)
+		return vhx_burst_fail_xlate(queue, err);
+out:
+	decode_hdr(queue, &pkt->hdr);
+	pkt->len = len;
+	return 1;
+}
+
+/* Completes @nr buffers of the burst in work; the others are handed back. */
+static int complete_taken(struct vhx_queue *queue, unsigned int nr)
+{
+	struct vhx_burst *burst = &queue->burst;
+	unsigned int i;
+	int err;
+
+	if (nr < burst->nr)
+		vhx_ring_unfetch(&queue->ring, &burst->chain[nr]);
+	if (!nr)
+		return 0;
+	for (i = 0; i < nr; i++)
+		queue->used[i] = (struct vhx_used){
+			.id = burst->chain[i].id,
+			.count = burst->chain[i].count,
+		};
+	err = queue->ring.ops->complete(&queue->ring, queue->used, nr);
+	if (err)
+		vhx_ring_unfetch(&queue->ring, &burst->chain[0]);
+	else
+		vhx_notify_call(queue);
+	return err;
+}
+
+/* What stands behind the chain whose translation was asked for. */
+static void want_rest(struct vhx_queue *queue, unsigned int i)
+{
+	const struct vhx_burst *burst = &queue->burst;
+
+	for (; i < burst->nr; i++)
+		vhx_xlate_want(&queue->mem.xlate, burst->chain[i].slot->addr,
+			       burst->chain[i].slot->len, VHOST_ACCESS_RO);
+}
+
+static unsigned int dequeue(struct vhx_queue *queue,
+			    struct vhx_pkt *const *pkts, unsigned int nr)
+{
+	struct vhx_burst *burst = &queue->burst;
+	unsigned int taken = 0, run, i;
+	u64 bytes = 0;
+	int ret, err;
+
+	ret = queue->ring.ops->fetch(&queue->ring, burst,
+				     min(nr, (unsigned int)VHX_PKTS_MAX));
+	if (ret <= 0) {
+		if (unlikely(ret < 0))
+			vhx_queue_fail(queue, ret);
+		return 0;
+	}
+	for (i = 0; i < burst->nr; i++) {
+		run = take_run(queue, i, pkts + taken, &bytes);
+		i += run;
+		taken += run;
+		if (likely(i == burst->nr))
+			break;
+		ret = take_frame(queue, &burst->chain[i], pkts[taken]);
+		if (ret < 0)
+			break;
+		if (ret)
+			bytes += pkts[taken++]->len;
+	}
+	if (unlikely(ret == -EAGAIN))
+		want_rest(queue, i);
+	err = complete_taken(queue, i);
+	/* What was not given back comes again. */
+	if (unlikely(err))
+		taken = 0;
+	else
+		queue->stats.bytes += bytes;
+	if (!err && ret < 0)
+		err = ret;
+	queue->stats.frames += taken;
+	if (unlikely(err))
+		vhx_queue_fail(queue, err);
+	return taken;
+}
+
+/**
+ * vhx_queue_discard - take what a guest sends, and drop it
+ * @queue: a transmitq that is started and disabled; it is armed by this
+ *
+ * Return: whether there is more
+ */
+bool vhx_queue_discard(struct vhx_queue *queue)
+{
+	struct vhx_ring *ring = &queue->ring;
+	unsigned int turn;
+	int ret = 0;
+
+	vhx_queue_lock(queue);
+	for (turn = 0; turn < DISCARD_BURSTS; turn++) {
+		if (!queue->is_taken_up || queue->is_broken)
+			break;
+		ret = queue->is_ready ? 0 : vhx_queue_find_areas(queue);
+		if (!ret)
+			ret = ring->ops->fetch(ring, &queue->burst,
+					       VHX_PKTS_MAX);
+		if (ret > 0) {
+			queue->stats.drop_disabled += (unsigned int)ret;
+			ret = complete_taken(queue, (unsigned int)ret);
+		} else if (!ret) {
+			ret = ring->ops->arm(ring);
+			if (!ret)
+				break;
+		}
+		if (ret < 0) {
+			vhx_queue_fail(queue, ret);
+			break;
+		}
+	}
+	vhx_queue_unlock(queue);
+	return turn == DISCARD_BURSTS;
+}
+
+unsigned int vhx_dequeue_burst(struct vhx_device *dev, unsigned int index,
+			       struct vhx_pkt *const *pkts, unsigned int nr)
+{
+	struct vhx_queue *queue;
+
+	if (unlikely(!(index & 1) || !nr))
+		return 0;
+	queue = vhx_burst_enter(dev, index);
+	if (unlikely(!queue))
+		return 0;
+	nr = dequeue(queue, pkts, nr);
+	vhx_burst_leave(queue);
+	return nr;
+}

@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Frames through libvhx: a guest on one side of a socket, bursts on the other. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include <kselftest_harness.h>
+
+#include "user.h"
+#include "frontend.h"
+
+#define RING	256
+#define MARK	0x77
+#define PACKETS	64
+#define BIG	65550
+#define ROUNDS	3000
+
+static const unsigned int sizes[] = {
+	14, 15, 60, 64, 128, 1500, 1514, 3000, 4096, 9000, 65535, BIG,
+};
+
+FIXTURE(flow) {
+	struct user b;
+	struct front f;
+	uint8_t *buf;			/* of the guest's */
+	uint8_t frame[BIG + 1];
+	struct vhx_pkt pkt[PACKETS];
+	struct vhx_pkt *pkts[PACKETS];
+};
+
+FIXTURE_VARIANT(flow) {
+	uint64_t features;
+	unsigned int num;
+};
+
+#define VARIANT(name, bits, size)					\
+FIXTURE_VARIANT_ADD(flow, name) { .features = (bits), .num = (size) }
+
+VARIANT(legacy, 0, 256);
+VARIANT(v1, F_V1, 256);
+VARIANT(v1_event_n1, F_V1 | F_EVENT | F_INDIRECT, 1);
+VARIANT(v1_mrg_event_indirect, F_V1 | F_MRG | F_EVENT | F_INDIRECT, 256);
+VARIANT(packed, F_V1 | F_PACKED, 100);
+VARIANT(packed_mrg_event_indirect,
+	F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT, 256);
+VARIANT(packed_in_order_mrg_event,
+	F_V1 | F_PACKED | F_IN_ORDER | F_MRG | F_EVENT, 300);
+VARIANT(packed_n3, F_V1 | F_PACKED | F_EVENT | F_INDIRECT, 3);
+
+FIXTURE_SETUP(flow)
+{
+	ASSERT_EQ(0, user_open(&self->b, 1, 0));
+	ASSERT_EQ(0, user_start(&self->b));
+	ASSERT_EQ(0, front_open(&self->f, self->b.path, variant->features,
+				variant->num));
+	ASSERT_EQ(0, user_wait(&self->b, 3));
+	self->buf = guest_alloc(&self->f.d, 64UL << 20, 4096);
+	for (unsigned int i = 0; i < PACKETS; i++) {
+		self->pkt[i].data = malloc(BIG);
+		self->pkt[i].room = BIG;
+		self->pkts[i] = &self->pkt[i];
+	}
+}
+
+FIXTURE_TEARDOWN(flow)
+{
+	user_dev(&self->b);
+	front_close(&self->f);
+	user_close(&self->b);
+	for (unsigned int i = 0; i < PACKETS; i++)
+		free(self->pkt[i].data);
+}
+
+typedef FIXTURE_DATA(flow) fix;
+
+static bool fits(fix *s, const struct layout *l)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+
+	return has(&s->f.d, F_INDIRECT) ||
+	       l->hdr_pieces + l->pieces + l->empty <= vq->num;
+}
+
+/* Return: 0 if frame @seq came out of the ring unharmed. */
+static int tx_one(fix *s, size_t len, uint32_t seq, const struct layout *l)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+	uint32_t used = ~0u;
+	int head, ret;
+
+	frame_fill(s->frame, len, false, seq);
+	head = tx_add(vq, NULL, s->frame, len, l, s->buf);
+	if (head < 0)
+		return head;
+	vq_publish(vq);
+	s->pkt[0].len = 0;
+	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS) != 1)
+		return -ENODATA;
+	ret = vq_wait(vq, 1, WAIT_MS);
+	if (ret && ret != -ENOMSG)
+		return ret;
+	if (vq_pop(vq, &used) != head || used)
+		return -EPROTO;
+	/* What the guest does with its buffer is no matter any more. */
+	memset(s->buf, MARK, 12 + len);
+	return s->pkt[0].len == len &&
+	       !memcmp(s->pkt[0].data, s->frame, len) ? 0 : -EBADMSG;
+}
+
+static int enqueue(fix *s, size_t len, uint32_t seq)
+{
+	frame_fill(s->frame, len, true, seq);
+	memcpy(s->pkt[0].data, s->frame, len);
+	s->pkt[0].len = (uint32_t)len;
+	return (int)vhx_enqueue_burst(s->b.dev, 0, s->pkts, 1);
+}
+
+static unsigned int num_buffers(fix *s, const uint8_t *buf)
+{
+	const struct virtio_net_hdr_mrg_rxbuf *h = (const void *)buf;
+
+	return s->f.d.hdr_len == 12 ? h->num_buffers : 1;
+}
+
+/* Return: 0 if a frame got into a buffer of @room bytes unharmed. */
+static int rx_one(fix *s, size_t len, uint32_t seq, const struct layout *l)
+{
+	struct vq *vq = &s->f.d.vq[RX];
+	unsigned int hdr = s->f.d.hdr_len;
+	uint32_t used = 0;
+	int head, ret;
+
+	memset(s->buf, MARK, len + hdr + 16);
+	head = rx_add(vq, BIG + 12, l, s->buf);
+	if (head < 0)
+		return head;
+	vq_publish(vq);
+	if (enqueue(s, len, seq) != 1)
+		return -ENODATA;
+	ret = vq_wait(vq, 1, WAIT_MS);
+	if (ret)
+		return ret;
+	if (vq_pop(vq, &used) != head || used != len + hdr)
+		return -EPROTO;
+	if (num_buffers(s, s->buf) != 1)
+		return -EMSGSIZE;
+	return memcmp(s->buf + hdr, s->frame, len) ||
+	       s->buf[hdr + len] != MARK ? -EBADMSG : 0;
+}
+
+TEST_F(flow, tx_sizes_and_layouts_ok)
+{
+	static const struct layout *const layouts[] = {
+		&one_piece, &two_pieces, &scattered,
+	};
+
+	for (size_t k = 0; k < 3; k++)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+			if (!fits(self, layouts[k]))
+				continue;
+			EXPECT_EQ(0, tx_one(self, sizes[i], i, layouts[k])) {
+				TH_LOG("size %u, layout %zu", sizes[i], k);
+			}
+		}
+}
+
+TEST_F(flow, rx_sizes_and_layouts_ok)
+{
+	static const struct layout *const layouts[] = {
+		&one_piece, &two_pieces, &scattered,
+	};
+
+	for (size_t k = 0; k < 3; k++)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+			if (!fits(self, layouts[k]))
+				continue;
+			EXPECT_EQ(0, rx_one(self, sizes[i], i, layouts[k])) {
+				TH_LOG("size %u, layout %zu", sizes[i], k);
+			}
+		}
+}
+
+/* Many laps, a burst at a time, in both directions at once. */
+TEST_F(flow, bursts_of_many_laps_ok)
+{
+	static const unsigned int bursts[] = { 1, 8, 32, 64 };
+	struct vq *tx = &self->f.d.vq[TX], *rx = &self->f.d.vq[RX];
+	unsigned int n, i, seq = 0, max;
+
+	for (unsigned int turn = 0; turn < 400; turn++) {
+		max = bursts[turn % 4];
+		max = max < variant->num ? max : variant->num;
+		for (i = 0; i < max; i++) {
+			frame_fill(self->frame, 60 + i, false, seq + i);
+			ASSERT_LE(0, tx_add(tx, NULL, self->frame, 60 + i,
+					    &one_piece,
+					    self->buf + i * 4096));
+			ASSERT_LE(0, rx_add(rx, 2048, &one_piece,
+					    self->buf + (64 + i) * 4096));
+		}
+		vq_publish(tx);
+		vq_publish(rx);
+		n = vhx_dequeue_burst(self->b.dev, 1, self->pkts, PACKETS);
+		ASSERT_EQ(max, n);
+		for (i = 0; i < n; i++) {
+			frame_fill(self->frame, 60 + i, false, seq + i);
+			ASSERT_EQ(60 + i, self->pkt[i].len);
+			ASSERT_EQ(0, memcmp(self->frame, self->pkt[i].data,
+					    60 + i));
+		}
+		ASSERT_EQ(max, vhx_enqueue_burst(self->b.dev, 0, self->pkts,
+						 n));
+		ASSERT_EQ(0, vq_spin(tx, max, WAIT_MS));
+		ASSERT_EQ(0, vq_spin(rx, max, WAIT_MS));
+		for (i = 0; i < max; i++) {
+			ASSERT_LE(0, vq_pop(tx, NULL));
+			ASSERT_LE(0, vq_pop(rx, NULL));
+			frame_fill(self->frame, 60 + i, false, seq + i);
+			ASSERT_EQ(0, memcmp(self->frame, self->buf +
+					    (64 + i) * 4096 +
+					    self->f.d.hdr_len, 60 + i));
+		}
+		seq += max;
+	}
+}
+
+/* Without merging a frame needs one buffer; with it, as many as it takes. */
+TEST_F(flow, frame_over_many_buffers_ok)
+{
+	struct vq *vq = &self->f.d.vq[RX];
+	const unsigned int room = 700, hdr = self->f.d.hdr_len;
+	unsigned int n, at = 0, want = (9000 + hdr + room - 1) / room;
+	struct vhx_queue_stats stats;
+	uint8_t got[16384];
+	uint32_t len;
+
+	if (variant->num < 20)
+		SKIP(return, "needs some buffers");
+	for (unsigned int i = 0; i < 20; i++)
+		ASSERT_LE(0, rx_add(vq, room, &one_piece,
+				    self->buf + i * 4096));
+	vq_publish(vq);
+	EXPECT_EQ(1, enqueue(self, 9000, 7));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats));
+	if (!has(&self->f.d, F_MRG)) {
+		EXPECT_EQ(1, stats.drop_room);
+		EXPECT_EQ(0, vq_used(vq));
+		return;
+	}
+	EXPECT_EQ(1, stats.frames);
+	ASSERT_EQ(0, vq_spin(vq, want, WAIT_MS));
+	EXPECT_EQ(want, num_buffers(self, self->buf));
+	for (n = 0; n < want; n++) {
+		ASSERT_LE(0, vq_pop(vq, &len));
+		memcpy(got + at, self->buf + n * 4096, len);
+		at += len;
+	}
+	EXPECT_EQ(9000 + hdr, at);
+	EXPECT_EQ(0, memcmp(got + hdr, self->frame, 9000));
+}
+
+/* Too few buffers: the frame stays the caller's, and the buffers the guest's. */
+TEST_F(flow, frame_waits_for_buffers_ok)
+{
+	struct vq *vq = &self->f.d.vq[RX];
+
+	if (!has(&self->f.d, F_MRG))
+		SKIP(return, "needs MRG_RXBUF");
+	for (unsigned int i = 0; i < 3; i++)
+		ASSERT_LE(0, rx_add(vq, 1000, &one_piece,
+				    self->buf + i * 4096));
+	vq_publish(vq);
+	EXPECT_EQ(3, vhx_queue_depth(self->b.dev, 0));
+	EXPECT_EQ(0, enqueue(self, 5000, 1));
+	EXPECT_EQ(0, vq_used(vq));
+	for (unsigned int i = 3; i < 6; i++)
+		ASSERT_LE(0, rx_add(vq, 1000, &one_piece,
+				    self->buf + i * 4096));
+	vq_publish(vq);
+	EXPECT_EQ(1, enqueue(self, 5000, 1));
+	EXPECT_EQ(0, vq_spin(vq, 6, WAIT_MS));
+}
+
+/* Return: 0 if a guest that wants no calls, or one at the end, gets so many. */
+TEST_F(flow, calls_off_skips_call)
+{
+	struct vq *vq = &self->f.d.vq[TX];
+	struct vhx_queue_stats stats;
+
+	if (has(&self->f.d, F_EVENT) && !is_packed(vq))
+		SKIP(return, "the flag means nothing with EVENT_IDX");
+	event_read(vq->call);
+	vq_calls_off(vq);
+	frame_fill(self->frame, 60, false, 1);
+	ASSERT_LE(0, tx_add(vq, NULL, self->frame, 60, &one_piece, self->buf));
+	vq_publish(vq);
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
+	EXPECT_EQ(0, vq_spin(vq, 1, WAIT_MS));
+	EXPECT_EQ(0, event_read(vq->call));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
+	EXPECT_EQ(1, stats.calls_saved);
+	EXPECT_EQ(1, stats.frames);
+	EXPECT_EQ(60, stats.bytes);
+}
+
+/* Frames on a queue that is started and disabled are taken, and go nowhere. */
+TEST_F(flow, disabled_tx_is_discarded_ok)
+{
+	struct front *f = &self->f;
+	struct vq *vq = &f->d.vq[TX];
+	struct vhx_queue_stats stats;
+	struct layout l = { .pieces = 1 };
+	unsigned int i, nr = 3 * vq->num;
+	uint32_t used;
+
+	ASSERT_EQ(0, front_state(f, SET_VRING_ENABLE, TX, 0));
+	for (i = 0; i < nr; i++) {
+		frame_fill(self->frame, 64, false, i);
+		ASSERT_LE(0, tx_add(vq, NULL, self->frame, 64, &l, self->buf));
+		vq_publish(vq);
+		if (vq_kick_wanted(vq))
+			vq_kick(vq);
+		ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
+		ASSERT_LE(0, vq_pop(vq, &used));
+	}
+	ASSERT_EQ(0, front_state(f, SET_VRING_ENABLE, TX, 1));
+	ASSERT_EQ(0, user_wait(&self->b, 3));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
+	EXPECT_EQ(nr, stats.drop_disabled);
+	EXPECT_EQ(0, stats.frames);
+	EXPECT_EQ(0, tx_one(self, 64, 1, &l));
+}
+
+/* The kick eventfd is the client's as well, who may have it wait. */
+TEST_F(flow, kick_that_blocks_holds_up_nobody_ok)
+{
+	ASSERT_EQ(0, fcntl(self->f.d.vq[TX].kick, F_SETFL, 0));
+	EXPECT_EQ(0, vhx_queue_notification(self->b.dev, 1, true));
+	EXPECT_EQ(0, vhx_queue_notification(self->b.dev, 1, true));
+}
+
+/* So is what is to be signalled, and that may be full. */
+TEST_F(flow, call_that_blocks_holds_up_nobody_ok)
+{
+	const uint64_t full = ~0ULL - 1;
+	struct vq *vq = &self->f.d.vq[TX];
+	struct layout l = { .pieces = 1 };
+	struct vhx_queue_stats stats;
+
+	frame_fill(self->frame, 64, false, 1);
+	ASSERT_LE(0, tx_add(vq, NULL, self->frame, 64, &l, self->buf));
+	vq_publish(vq);
+	event_read(vq->call);
+	ASSERT_EQ(0, fcntl(vq->call, F_SETFL, 0));
+	ASSERT_EQ(sizeof(full), write(vq->call, &full, sizeof(full)));
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
+	EXPECT_EQ(1, stats.calls);
+}
+
+/* A queue of the other direction, or none. */
+TEST_F(flow, wrong_queue_takes_nothing_ok)
+{
+	EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 0, self->pkts, 1));
+	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 1, self->pkts, 1));
+	EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 3, self->pkts, 1));
+	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 256, self->pkts, 1));
+	EXPECT_EQ(-ENOENT, vhx_queue_kick_fd(self->b.dev, 7));
+	EXPECT_EQ(0, vhx_queue_depth(self->b.dev, 9));
+}
+
+struct sleeper {
+	struct user *b;
+	unsigned int got;		/* atomic */
+	int error;
+};
+
+/* Takes frames one by one and sleeps on the kick descriptor in between. */
+static void *sleep_and_take(void *arg)
+{
+	struct sleeper *s = arg;
+	char data[BIG];
+	struct vhx_pkt pkt = { .data = data, .room = BIG };
+	struct vhx_pkt *pkts[] = { &pkt };
+	struct pollfd pfd = { .events = POLLIN };
+
+	while (s->got < ROUNDS) {
+		if (vhx_dequeue_burst(s->b->dev, 1, pkts, 1)) {
+			__atomic_add_fetch(&s->got, 1, __ATOMIC_RELEASE);
+			continue;
+		}
+		if (vhx_queue_notification(s->b->dev, 1, true))
+			continue;
+		pfd.fd = vhx_queue_kick_fd(s->b->dev, 1);
+		if (poll(&pfd, 1, WAIT_MS) != 1) {
+			s->error = -ETIMEDOUT;
+			break;
+		}
+		vhx_queue_notification(s->b->dev, 1, false);
+	}
+	return NULL;
+}
+
+/* A driver that kicks only if it is asked to, against a user that sleeps. */
+TEST_F(flow, wake_up_not_lost_ok)
+{
+	struct sleeper s = { .b = &self->b };
+	struct vq *vq = &self->f.d.vq[TX];
+	pthread_t thread;
+	unsigned int i;
+	int ret = 0;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sleep_and_take, &s));
+	frame_fill(self->frame, 60, false, 1);
+	for (i = 0; i < ROUNDS && !ret; i++) {
+		if (tx_add(vq, NULL, self->frame, 60, &one_piece,
+			   self->buf) < 0)
+			break;
+		vq_publish_kick(vq);
+		for (volatile unsigned int k = 0; k < i % 64 * 16; k++)
+			;
+		ret = vq_wait(vq, 1, WAIT_MS);
+		if (!ret && vq_pop(vq, NULL) < 0)
+			ret = -EPROTO;
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, ret) {
+		TH_LOG("round %u", i);
+	}
+	EXPECT_EQ(0, s.error);
+	EXPECT_EQ(ROUNDS, s.got);
+}
+
+/* Stopped and started at each point of some laps. */
+TEST_F(flow, restart_at_each_point_ok)
+{
+	unsigned int rounds = variant->num < 100 ? 2 * variant->num + 2 : 20;
+	struct vq *vq = &self->f.d.vq[TX];
+	int64_t base;
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		user_dev(&self->b);
+		base = front_stop(&self->f, TX);
+		ASSERT_EQ(vq_base_after(vq, i), base);
+		EXPECT_EQ(NULL, user_dev(&self->b));
+		ASSERT_EQ(0, front_state(&self->f, SET_VRING_BASE, TX,
+					 (uint32_t)base));
+		ASSERT_EQ(0, front_fd(&self->f, SET_VRING_KICK, TX, vq->kick));
+		vq_kick(vq);
+		ASSERT_EQ(0, user_wait(&self->b, 3));
+		ASSERT_EQ(0, tx_one(self, 100, i, &one_piece));
+	}
+}
+
+/* -- a guest that breaks the rules ------------------------------------------- */
+
+/* Return: 0 if the queue stops and says so, and nothing else does. */
+static int stops(fix *s)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+	struct vhx_queue_stats stats;
+
+	event_read(vq->err);
+	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS))
+		return -EPROTO;
+	if (event_wait(vq->err, WAIT_MS))
+		return -ENODATA;
+	if (vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
+		return -ERANGE;
+	/* once is enough */
+	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS) ||
+	    vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
+		return -EALREADY;
+	return rx_one(s, 100, 1, &one_piece);
+}
+
+static void bad_head(fix *s, uint64_t addr, uint32_t len, uint16_t flags)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+
+	if (is_packed(vq)) {
+		vq->packed[0].addr = addr;
+		vq->packed[0].len = len;
+		__atomic_store_n(&vq->packed[0].flags, flags | 1 << 7,
+				 __ATOMIC_RELEASE);
+		return;
+	}
+	vq->desc[0] = (struct vring_desc){ addr, len, flags, 0 };
+	vq_push(vq, 0);
+	vq_publish(vq);
+}
+
+TEST_F(flow, wild_address_stops)
+{
+	bad_head(self, 0xdead000000000ULL, 100, 0);
+	EXPECT_EQ(0, stops(self));
+}
+
+TEST_F(flow, wrapping_address_stops)
+{
+	bad_head(self, ~0ULL - 10, 100, 0);
+	EXPECT_EQ(0, stops(self));
+}
+
+TEST_F(flow, buffer_over_the_end_of_memory_stops)
+{
+	struct dev *d = &self->f.d;
+
+	bad_head(self, gpa(d, d->mem + MEM_SIZE - 50), 100, 0);
+	EXPECT_EQ(0, stops(self));
+}
+
+TEST_F(flow, bad_indirect_table_stops)
+{
+	bad_head(self, gpa(&self->f.d, self->buf), 17,
+		 VRING_DESC_F_INDIRECT);
+	EXPECT_EQ(0, stops(self));
+}
+
+TEST_F(flow, chain_in_a_circle_stops)
+{
+	struct vq *vq = &self->f.d.vq[TX];
+
+	if (is_packed(vq)) {
+		for (unsigned int i = variant->num; i-- > 1;)
+			vq->packed[i] = (struct vring_packed_desc){
+				gpa(&self->f.d, self->buf), 64, 0,
+				VRING_DESC_F_NEXT | 1 << 7,
+			};
+	}
+	bad_head(self, gpa(&self->f.d, self->buf), 64, VRING_DESC_F_NEXT);
+	EXPECT_EQ(0, stops(self));
+}
+
+/* A buffer of no bytes is no part of a frame, whatever buffers come behind it. */
+TEST_F(flow, empty_buffer_stops)
+{
+	struct vq *vq = &self->f.d.vq[RX];
+	struct seg empty = { self->buf, 0 }, good = { self->buf + 64, 4000 };
+	struct layout l = { .pieces = 1 };
+	struct vhx_queue_stats stats;
+
+	if (variant->num < 3)
+		SKIP(return, "the ring is too small for that");
+	/* where the last frame went the next one goes by a shorter way */
+	ASSERT_EQ(0, rx_one(self, 64, 1, &l));
+	ASSERT_LE(0, vq_add(vq, &empty, 0, 1));
+	ASSERT_LE(0, vq_add(vq, &good, 0, 1));
+	vq_publish(vq);
+	/* both buffers are fetched for two frames */
+	self->pkt[0].len = self->pkt[1].len = 1000;
+	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 2));
+	EXPECT_EQ(0, vq_used(vq));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats));
+	EXPECT_EQ(1, stats.errors);
+}
+
+/* What can be read but is no frame is dropped, and comes back. */
+TEST_F(flow, no_frame_is_returned_ok)
+{
+	struct vq *vq = &self->f.d.vq[TX];
+	struct seg s[2] = { { self->buf, 10 }, { self->buf + 64, 1000 } };
+	struct vhx_queue_stats stats;
+
+	ASSERT_LE(0, vq_add(vq, s, 1, 0));
+	vq_publish(vq);
+	EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 1, self->pkts, PACKETS));
+	ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
+	ASSERT_LE(0, vq_pop(vq, NULL));
+	if (variant->num > 1 || has(&self->f.d, F_INDIRECT)) {
+		ASSERT_LE(0, vq_add(vq, s, 1, 1));
+		vq_publish(vq);
+		EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 1, self->pkts,
+					       PACKETS));
+		ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
+		ASSERT_LE(0, vq_pop(vq, NULL));
+	}
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
+	EXPECT_EQ(1, stats.drop_size);
+	EXPECT_EQ(0, tx_one(self, 100, 1, &one_piece));
+}
+
+TEST_HARNESS_MAIN
