@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Ports by their description: kind,key=value,key... */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "switch.h"
+
+static const struct port_ops *const kinds[] = {
+	&port_vhost_ops, &port_cuse_ops, &port_tap_ops,
+};
+
+struct port *port_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < PORTS_MAX; i++)
+		if (ports[i] && !strcmp(ports[i]->name, name))
+			return ports[i];
+	return NULL;
+}
+
+bool port_is_trunk_of(const struct port *port, unsigned int vlan)
+{
+	return port->trunk[vlan / 8] & 1 << vlan % 8;
+}
+
+/* Return: a number from @min to @max, or -EINVAL. */
+static int number(const char *text, unsigned int min, unsigned int max)
+{
+	unsigned long n;
+	char *end;
+
+	n = strtoul(text, &end, 10);
+	return end == text || *end || n < min || n > max ? -EINVAL : (int)n;
+}
+
+static int set_trunk(struct port *port, char *list)
+{
+	char *save, *word;
+	int vlan;
+
+	free(port->trunk);
+	port->trunk = calloc(1, (VLAN_MAX + 8) / 8);
+	if (!port->trunk)
+		return -ENOMEM;
+	for (word = strtok_r(list, ":", &save); word;
+	     word = strtok_r(NULL, ":", &save)) {
+		vlan = number(word, 1, VLAN_MAX);
+		if (vlan < 0)
+			return vlan;
+		port->trunk[vlan / 8] |= (uint8_t)(1 << vlan % 8);
+	}
+	return 0;
+}
+
+static int copy(char *to, size_t size, const char *from)
+{
+	if (!*from || strlen(from) >= size)
+		return -EINVAL;
+	strcpy(to, from);
+	return 0;
+}
+
+static int set_key(struct port *port, struct spec *spec, const char *key,
+		   char *val)
+{
+	int n = -EINVAL;
+
+	if (!strcmp(key, port->ops->key))
+		return copy(port->path, sizeof(port->path), val);
+	if (!strcmp(key, "name"))
+		return copy(port->name, sizeof(port->name), val);
+	if (!strcmp(key, "client") && !*val) {
+		spec->is_client = true;
+		return 0;
+	}
+	if (!strcmp(key, "mrg_rxbuf")) {
+		spec->is_mergeable = !strcmp(val, "on");
+		return spec->is_mergeable || !strcmp(val, "off") ? 0 : -EINVAL;
+	}
+	if (!strcmp(key, "trunk"))
+		return set_trunk(port, val);
+	if (!strcmp(key, "queues")) {
+		n = number(val, 1, VHX_QUEUES_MAX / 2);
+		spec->pairs = (unsigned int)n;
+	} else if (!strcmp(key, "vlan")) {
+		n = number(val, 1, VLAN_MAX);
+		port->vlan = (uint16_t)n;
+	}
+	return n < 0 ? n : 0;
+}
+
+static int parse(struct port *port, struct spec *spec, char *text, char *why,
+		 size_t size)
+{
+	char *save, *word, *val;
+	size_t i;
+	int err;
+
+	word = strtok_r(text, ",", &save);
+	for (i = 0; word && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(word, kinds[i]->kind))
+			port->ops = kinds[i];
+	if (!port->ops) {
+		snprintf(why, size, "%s: no such kind of port: vhost-user, cuse or tap",
+			 word ? word : "");
+		return -EINVAL;
+	}
+	while ((word = strtok_r(NULL, ",", &save))) {
+		val = strchr(word, '=');
+		if (val)
+			*val++ = 0;
+		err = set_key(port, spec, word, val ? val : word + strlen(word));
+		if (err) {
+			snprintf(why, size, "%s=%s: not understood; --help says what there is",
+				 word, val ? val : "");
+			return err;
+		}
+	}
+	if (!*port->path) {
+		snprintf(why, size, "%s: needs %s=", port->ops->kind,
+			 port->ops->key);
+		return -EINVAL;
+	}
+	return *port->name ? 0 :
+		copy(port->name, sizeof(port->name), strrchr(port->path, '/') ?
+		     strrchr(port->path, '/') + 1 : port->path);
+}
+
+static void destroy(struct port *port)
+{
+	free(port->trunk);
+	free(port);
+}
+
+/* Return: the place of a new port, or an errno with @why. */
+static int find_place(const struct port *port, char *why, size_t size)
+{
+	int i;
+
+	if (port_find(port->name)) {
+		snprintf(why, size, "%s: there is a port of that name: give another by name=",
+			 port->name);
+		return -EEXIST;
+	}
+	for (i = 0; i < PORTS_MAX; i++)
+		if (!ports[i])
+			return i;
+	snprintf(why, size, "there are %d ports already", PORTS_MAX);
+	return -ENOSPC;
+}
+
+/* From the main thread. Return: 0 or an errno, with @why. */
+int port_add(const char *text, char *why, size_t size)
+{
+	struct spec spec = { .is_mergeable = true, .pairs = 1 };
+	struct port *port = calloc(1, sizeof(*port));
+	char *words = strdup(text);
+	int err = -ENOMEM, place;
+
+	if (!port || !words) {
+		snprintf(why, size, "out of memory");
+		goto err_free;
+	}
+	port->fd = -1;
+	err = parse(port, &spec, words, why, size);
+	if (err)
+		goto err_free;
+	place = err = find_place(port, why, size);
+	if (err < 0)
+		goto err_free;
+	err = port->ops == &port_tap_ops ? port_tap_open(port, why, size) :
+		port_vhost_open(port, &spec, why, size);
+	if (err)
+		goto err_free;
+	plane_lock();
+	ports[place] = port;
+	plane_unlock();
+	free(words);
+	return 0;
+
+err_free:
+	free(words);
+	if (port)
+		destroy(port);
+	return err;
+}
+
+/* From the main thread. Return: 0, -ENOENT. */
+int port_remove(const char *name)
+{
+	struct port *port = port_find(name);
+	unsigned int i;
+
+	if (!port)
+		return -ENOENT;
+	plane_lock();
+	for (i = 0; i < PORTS_MAX; i++)
+		if (ports[i] == port)
+			ports[i] = NULL;
+	mac_forget(port);
+	plane_unlock();
+	/* Callbacks of its devices come from here, and lock the plane. */
+	port->ops->close(port);
+	destroy(port);
+	return 0;
+}
