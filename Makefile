@@ -25,7 +25,11 @@ help:
 	@echo 'make install      by DKMS when present, else below updates/'
 	@echo 'make uninstall    in-tree vhost_net serves again'
 	@echo 'make sign         sign vhx_net.ko with KEY and CERT'
+	@echo 'make tools        libvhx and vhx-switch into OUT (/tmp/vhx-tools)'
+	@echo 'make demo-user    two guests through vhx-switch, without the module'
 	@echo 'make bench        ring engine benchmark'
+	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
+	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make docs         Documentation/ as HTML into DOCS (needs docutils)'
 	@echo 'make clean        remove what a build in the tree made'
 
@@ -36,6 +40,13 @@ modules clean:
 demo:
 	@tools/testing/vm/demo.sh
 
+demo-user:
+	@tools/testing/switch/demo.sh
+
+OUT ?= /tmp/vhx-tools
+tools:
+	$(MAKE) -C tools/vhx-switch OUTPUT=$(OUT)
+
 check:
 	@tools/testing/check
 
@@ -44,6 +55,12 @@ check-fast:
 
 bench:
 	$(MAKE) -C tools/testing/ring bench
+
+bench-net:
+	@tools/testing/bench/net.sh
+
+bench-lib:
+	@tools/testing/bench/lib.sh
 
 DOCS ?= /tmp/vhx-docs
 docs:
@@ -99,5 +116,5 @@ sign: vhx_net.ko
 vhx_net.ko:
 	$(MAKE) modules
 
-.PHONY: all help modules clean demo check check-fast bench docs install \
+.PHONY: all help modules clean demo demo-user tools check check-fast bench bench-net bench-lib docs install \
 	install-dkms install-updates uninstall sign

@@ -8,7 +8,7 @@ import host
 from bench import SERVER, Skip
 from hits import Path
 
-RING_RESET = 40                     # VIRTIO_F_RING_RESET
+IN_ORDER, RING_RESET = 35, 40       # VIRTIO_F_IN_ORDER, VIRTIO_F_RING_RESET
 
 
 def worker_seen(bench):
@@ -48,8 +48,9 @@ def ping_host(bench):
     return f"{small:.1f} ms, of 20000 bytes {large:.1f} ms"
 
 
-def ping_guest(bench):
-    out = bench.guests[0].check(f"ping -c 4 -W 5 {bench.addr(1)}", 40)
+def ping_guest(bench, source=0, to=1):
+    out = bench.guests[source].check(
+        f"ping -c 4 -i 0.2 -W 5 {bench.addr(to)}", 40)
     if " 0% packet loss" not in out:
         raise host.HostError(out)
 
@@ -75,10 +76,10 @@ def udp(bench, *options):
     return f"{total['packets']} datagrams, {lost:.1f} % lost"
 
 
-def tcp_guest_guest(bench):
-    bench.guests[1].check(SERVER, 30 * bench.slow)
-    out = bench.guests[0].check(
-        f"iperf3 -c {bench.addr(1)} -t {bench.secs} -J", 60 * bench.slow)
+def tcp_guest_guest(bench, source=0, to=1):
+    bench.guests[to].check(SERVER, 30 * bench.slow)
+    out = bench.guests[source].check(
+        f"iperf3 -c {bench.addr(to)} -t {bench.secs} -J", 60 * bench.slow)
     return f"{host.mbits(host.iperf_end(out)):.0f} Mbit/s"
 
 
@@ -112,10 +113,10 @@ def file_from_guest(bench):
     return f"{bench.size} bytes"
 
 
-def file_guest_guest(bench):
-    want = random_file(bench, bench.guests[1])
-    out = bench.guests[0].check(
-        f"wget -q -O /tmp/in http://{bench.addr(1)}/r && sha256sum /tmp/in",
+def file_guest_guest(bench, source=1, to=0):
+    want = random_file(bench, bench.guests[source])
+    out = bench.guests[to].check(
+        f"wget -q -O /tmp/in http://{bench.addr(source)}/r && sha256sum /tmp/in",
         60 * bench.slow)
     same("guest to guest", out.split()[0], want)
     return f"{bench.size} bytes"
@@ -237,6 +238,14 @@ def features_on(bench, *bits):
     off = [bit for bit in bits if text[bit] == "0"]
     if off:
         raise host.HostError(f"feature bits {off} are off")
+
+
+def in_order(bench):
+    """Of the rig's kernels only 7.3 has a driver that takes it."""
+    release = bench.guests[0].release
+    if int(release.split(".")[0]) < 7:
+        raise Skip(f"the driver of {release} has no VIRTIO_F_IN_ORDER")
+    features_on(bench, IN_ORDER)
 
 
 def features_off(bench, *bits):

@@ -41,6 +41,8 @@ class Net:
     vhost: bool = True
     node: str = "/dev/vhost-net"
     vhostfd: bool = False
+    user: str = ""                  # vhost-user socket in place of a tap
+    is_server: bool = False         # QEMU listens on it
     device: str = ""                # options of -device, e.g. "mrg_rxbuf=off"
 
 
@@ -114,7 +116,7 @@ MACHINES = {
 
 class Guest:
     """One guest.  accel: kvm or tcg; machine: a name in MACHINES; incoming: an
-    address to migrate from.
+    address to migrate from; is_shared: a device in user space has its memory.
 
     microvm boots quicker, but without KVM's clock it has nothing to calibrate
     the TSC by, and it has no I/O space for legacy devices: q35 for both, and
@@ -124,7 +126,9 @@ class Guest:
     qemu = ["qemu-system-x86_64"]
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
-                 mem="256M", log=None, snapshot=None, incoming=None):
+                 mem="256M", log=None, snapshot=None, incoming=None,
+                 is_shared=False):
+        self.is_shared = is_shared or any(net.user for net in nets)
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
         self.incoming = incoming
         # KVM of 7.x gives a machine up ("KVM internal error. Suberror: 3") that
@@ -164,7 +168,17 @@ class Guest:
 
     def net_args(self, index, net, fds):
         args = f"tap,id=n{index}"
-        if not net.tap:
+        more = []
+        if net.user:
+            args = f"vhost-user,id=n{index},chardev=u{index}"
+            if net.queues > 1:
+                args += f",queues={net.queues}"
+            # of a root: 10.0 and newer
+            again = "reconnect=1" if len(self.qemu) == 1 else \
+                "reconnect-ms=1000"
+            more = ["-chardev", f"socket,id=u{index},path={net.user}," +
+                    ("server=on,wait=off" if net.is_server else again)]
+        elif not net.tap:
             args = f"hubport,id=n{index},hubid={index}"
         elif net.vhostfd:
             taps = [open_tap(net) for _ in range(net.queues)]
@@ -182,18 +196,26 @@ class Guest:
         device += self.kick
         if net.queues > 1:
             device += f",mq=on,vectors={2 * net.queues + 2}"
+        if net.user and self.accel == "tcg":
+            # with MSI-X QEMU 7.2 goes where KVM's irqfd would be, and dies
+            device += ",vectors=0"
         if net.device:
             device += "," + net.device
-        return ["-netdev", args, "-device", device]
+        return [*more, "-netdev", args, "-device", device]
 
     def args(self, fds):
         machine, options, append = MACHINES[self.machine]
         append = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
                   "tsc=reliable no_timer_check random.trust_cpu=on audit=0 "
                   "nowatchdog ipv6.disable=1 " + append)
+        if self.is_shared:
+            options = [*options, "-object", "memory-backend-memfd,id=m,"
+                       f"size={self.mem},share=on"]
+            machine += ",memory-backend=m"
         args = [*self.qemu, "-name", self.name,
                 "-M", machine, "-accel", self.accel, *options,
-                "-cpu", "EPYC,check=off" if self.accel == "kvm" else "max",
+                "-cpu", "EPYC,check=off,-cx16" if self.accel == "kvm"
+                else "max,-cx16",
                 "-smp", str(self.cpus), "-m", self.mem, "-nodefaults",
                 "-no-user-config", "-display", "none",
                 "-kernel", os.environ["VHX_GUEST_VMLINUX"],
@@ -265,6 +287,8 @@ class Guest:
         self.mon = Channel(os.path.join(self.dir, "qmp"), self.alive(deadline))
         self.mon.line(deadline)
         self.qmp("qmp_capabilities")
+        # answered when all is set up: who comes before is sent away
+        self.qmp("query-status")
         self.ctl = Channel(os.path.join(self.dir, "ctl"), deadline)
 
     def save(self, path):
@@ -304,8 +328,8 @@ class Guest:
             except GuestTimeout as err:
                 status = self.qmp("query-status")["status"]
                 if status == "internal-error" or time.monotonic() > deadline:
-                    raise GuestTimeout(
-                        f"{err}: {status}, {self.registers()}") from err
+                    raise GuestTimeout(f"{err}: {status}, {self.registers()}; "
+                                       f"{self.tail()[-3:]}") from err
 
     def wait_up(self, deadline):
         """Until the agent of a boot that was not seen before says so."""
@@ -363,7 +387,10 @@ class Guest:
         # the guest's own limit strikes first where it still runs
         deadline += 10
         while True:
-            words = self.word(deadline).split()
+            try:
+                words = self.word(deadline).split()
+            except GuestTimeout as err:
+                raise GuestTimeout(f"in '{cmd.strip()[:60]}': {err}") from err
             if words[:1] == ["up"]:
                 raise GuestError(f"the guest rebooted in: {cmd}")
             if len(words) == 4 and words[:2] == ["done", ident]:

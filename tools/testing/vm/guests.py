@@ -10,13 +10,17 @@ import os
 import sys
 
 import cases
+import cuse
 import host
 import migrate
 import ovs
+import switch
 import testpmd
 import viommu
 from bench import Bench, Suite, log
 from guest import Guest
+
+PACKED = 34                         # VIRTIO_F_RING_PACKED
 
 
 def group_pair(bench, case):
@@ -59,16 +63,29 @@ def group_nomrg(bench, case):
 
 
 def group_packed(bench, case):
-    """VIRTIO_F_RING_PACKED, which no in-tree vhost has."""
-    bench.add(device="packed=on")
+    """Packed rings in two queue pairs; in order where QEMU and the guest know
+    it; the other guest's rings are split."""
+    knows_in_order = bench.opts.qemu in ("10.0", "11.1")
+    bench.add(cpus=2, queues=2, device="packed=on" +
+              (",in_order=on" if knows_in_order else ""))
+    bench.add()
     if not case("packed_boot_ok", bench.start):
         return
-    case("packed_features_ok", cases.features_on, bench, 34)
+    case("packed_features_ok", cases.features_on, bench, PACKED)
+    if knows_in_order:
+        case("packed_in_order_ok", cases.in_order, bench)
+    case("packed_kicks_and_calls_ok", cases.kicks_and_calls, bench)
     for name, func, *args in cases.TRAFFIC:
         case("packed_" + name, func, bench, *args)
+    case("packed_tcp_guest_guest_ok", cases.tcp_guest_guest, bench)
+    case("packed_file_guest_guest_ok", cases.file_guest_guest, bench)
+    bench.guests.pop().stop()
+    case("packed_both_queues_ok", cases.both_queues, bench)
+    case("packed_change_queues_ok", cases.change_queues, bench)
     case("packed_unbind_under_traffic_ok", cases.unbind, bench)
     case("packed_queue_reset_ok", cases.queue_reset, bench)
     case("packed_reset_under_traffic_ok", cases.reset, bench)
+    case("packed_owner_killed_ok", cases.owner_killed, bench)
 
 
 def group_legacy(bench, case):
@@ -92,10 +109,25 @@ def group_one(bench, case):
     case("unbind_under_traffic_ok", cases.unbind, bench)
 
 
+def group_one_packed(bench, case):
+    """The short form with packed rings."""
+    bench.add(device="packed=on")
+    if not case("packed_boot_ok", bench.start):
+        return
+    case("packed_features_ok", cases.features_on, bench, PACKED)
+    for name, func, *args in cases.TRAFFIC:
+        case("packed_" + name, func, bench, *args)
+    case("packed_unbind_under_traffic_ok", cases.unbind, bench)
+
+
 GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
           "legacy": group_legacy, "packed": group_packed, "one": group_one,
-          "migrate": migrate.group, "viommu": viommu.group,
-          "viommu-lazy": viommu.group_lazy, "ovs": ovs.group, "testpmd": testpmd.group}
+          "one-packed": group_one_packed, "migrate": migrate.group,
+          "migrate-packed": migrate.group_packed, "viommu": viommu.group,
+          "viommu-lazy": viommu.group_lazy,
+          "viommu-packed": viommu.group_packed, "ovs": ovs.group,
+          "testpmd": testpmd.group, "cuse": cuse.group,
+          "switch": switch.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 
@@ -109,6 +141,10 @@ def parse():
                         help="load it first, and see that it unloads")
     parser.add_argument("--qemu", default="", metavar="7.2|10.0|11.1|PATH",
                         help="the machine's own, or that of vm run -r qemu-...")
+    parser.add_argument("--cuse", metavar="PROGRAM",
+                        help="serve the node by tools/testing/cuse/patch.c")
+    parser.add_argument("--switch", metavar="PROGRAM",
+                        help="vhx-switch, for the group of that name")
     parser.add_argument("--variant", help="second word of the names")
     parser.add_argument("--groups", help="of " + ",".join(GROUPS))
     parser.add_argument("--only", help="regular expression on the names")
@@ -129,32 +165,33 @@ def main():
     if opts.accel == "kvm":
         host.modprobe_kvm()
     if opts.module:
-        # on trial, and so offered on demand
-        params = ["features=packed"] if "packed" in opts.groups.split(",") \
-            else []
-        suite.case("load_ok", host.load, opts.module, opts.node, *params)
+        suite.case("load_ok", host.load, opts.module, opts.node)
+    if opts.cuse:
+        suite.case("load_ok", cuse.start, opts.cuse, opts.node)
     if not host.is_node(opts.node):
         print(f"Bail out! no {opts.node}")
         return 1
     host.make_bridge()
-    for group in opts.groups.split(","):
-        bench = Bench(opts)
-        try:
-            GROUPS[group](bench, suite.case)
-            for guest in bench.guests:
-                if suite.failed and guest.proc:
-                    log(f"{guest.name}: " + "\n# ".join(guest.tail()))
-        finally:
-            bench.stop()
+    for name in opts.groups.split(","):
+        suite.group(lambda: run_group(opts, suite, GROUPS[name]))
     host.drop_bridge()
     if opts.module:
         suite.case("unload_ok", host.unload, opts.module)
-    if Guest.retries:
-        log(f"{Guest.retries} retries after a guest fell silent")
-    print(f"1..{suite.done}")
-    log(f"{suite.done - suite.failed - suite.skipped} passed, "
-        f"{suite.failed} failed, {suite.skipped} skipped")
-    return 1 if suite.failed or not suite.done else 0
+    if opts.cuse:
+        suite.case("unload_ok", cuse.stop, opts.node)
+    return not suite.end()
+
+
+def run_group(opts, suite, group):
+    """One group, with guests of its own."""
+    bench = Bench(opts)
+    try:
+        group(bench, suite.case)
+        for guest in bench.guests:
+            if suite.has_failed() and guest.proc:
+                log(f"{guest.name}: " + "\n# ".join(guest.tail()))
+    finally:
+        bench.stop()
 
 
 if __name__ == "__main__":

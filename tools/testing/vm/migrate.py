@@ -21,6 +21,7 @@ from bench import log
 from guest import GuestError, GuestTimeout
 
 TIMES = 10
+PACKED = 34                         # VIRTIO_F_RING_PACKED
 UNREAD = 2 << 20                    # bytes that wait in the guest's socket
 RATE = 3 << 20                      # bytes a second: the guest hashes as well
 
@@ -105,9 +106,9 @@ class Stream(threading.Thread):
 class Mover:
     """The guest is bench.guests[0]; the spare tap waits for the next QEMU."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, **options):
         self.bench, self.stream, self.held = bench, None, 0
-        self.nets = [bench.net(0), bench.net(1)]
+        self.nets = [bench.net(0, **options), bench.net(1, **options)]
         # one guest: it keeps its addresses
         self.nets[1].mac, self.nets[1].addr = self.nets[0].mac, self.nets[0].addr
         self.add(self.nets[0])
@@ -237,16 +238,27 @@ def vhost_logs(guest, path):
     return status and bool(status.get("vhost-dev", {}).get("log-enabled"))
 
 
-def group(bench, case):
-    mover = Mover(bench)
-    if not case("migrate_boot_ok", bench.start):
+def group_of(bench, case, word, *features, **options):
+    mover = Mover(bench, **options)
+    if not case(word + "boot_ok", bench.start):
         return
-    if not case("migrate_stream_starts_ok", mover.begin):
+    if features:
+        case(word + "features_ok", cases.features_on, bench, *features)
+    if not case(word + "stream_starts_ok", mover.begin):
         return
-    if not case(f"migrate_{TIMES}_times_ok", mover.move_often):
+    if not case(f"{word}{TIMES}_times_ok", mover.move_often):
         return
-    case("migrate_stream_intact_ok", mover.stream_intact)
-    case("migrate_memory_intact_ok", mover.memory_intact)
-    case("migrate_worker_seen_ok", cases.worker_seen, bench)
+    case(word + "stream_intact_ok", mover.stream_intact)
+    case(word + "memory_intact_ok", mover.memory_intact)
+    case(word + "worker_seen_ok", cases.worker_seen, bench)
     for name, func, *args in cases.TRAFFIC:
-        case("migrate_" + name, func, bench, *args)
+        case(word + name, func, bench, *args)
+
+
+def group(bench, case):
+    group_of(bench, case, "migrate_")
+
+
+def group_packed(bench, case):
+    """Positions and wrap counters of both sides migrate with the device."""
+    group_of(bench, case, "packed_migrate_", PACKED, device="packed=on")

@@ -63,19 +63,26 @@ class Switch:
         host.sh("rmmod", "openvswitch")
 
 
+def traffic(bench, case, switch):
+    bench.add()
+    bench.add()
+    if not case("ovs_add_ports_ok", switch.add_ports, bench.taps) or \
+            not case("ovs_boot_ok", bench.start):
+        return
+    case("ovs_ping_host_ok", cases.ping_host, bench)
+    case("ovs_ping_guest_ok", cases.ping_guest, bench)
+    case("ovs_tcp_guest_guest_ok", cases.tcp_guest_guest, bench)
+    case("ovs_file_guest_guest_ok", cases.file_guest_guest, bench)
+    case("ovs_kernel_path_ok", switch.kernel_path, bench.taps)
+
+
 def group(bench, case):
-    host.drop_bridge()
     switch = Switch()
-    bench.add()
-    bench.add()
-    if case("ovs_switch_starts_ok", switch.start) and \
-            case("ovs_add_ports_ok", switch.add_ports, bench.taps) and \
-            case("ovs_boot_ok", bench.start):
-        case("ovs_ping_host_ok", cases.ping_host, bench)
-        case("ovs_ping_guest_ok", cases.ping_guest, bench)
-        case("ovs_tcp_guest_guest_ok", cases.tcp_guest_guest, bench)
-        case("ovs_file_guest_guest_ok", cases.file_guest_guest, bench)
-        case("ovs_kernel_path_ok", switch.kernel_path, bench.taps)
-    bench.stop()
-    case("ovs_switch_stops_ok", switch.stop)
-    host.make_bridge()
+    with host.no_bridge():
+        if not case("ovs_switch_starts_ok", switch.start):
+            return
+        try:
+            traffic(bench, case, switch)
+        finally:
+            bench.stop()
+            case("ovs_switch_stops_ok", switch.stop)

@@ -2,32 +2,48 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Runs in L1: the kselftests against in-tree vhost_net and against vhx_net in
-# one boot; their KTAP goes to $VHX_OUT/<module>.tap. Then some against vhx_net
-# as it is for a client that says nothing of workers: vhx_net-workers2.tap.
+# one boot; their KTAP goes to $VHX_OUT/<module>.tap. In-tree's is taken from
+# $VHX_IN_TREE_TAP if that is there: from a run of the same programs on the same
+# kernel. Then some against vhx_net as it is for a client that says nothing of
+# workers: vhx_net-workers2.tap.
 # Arguments: the folder of the programs, and programs (all of them).
 set -eu
 
 bin=$1
 shift
-modprobe -a tun tap macvtap vhost_net
-insmod "$VHX_KO" node=vhost-net-vhx
+modprobe -a tun tap macvtap
 
-test_module() { # module node tap programs...
-	module=$1 node=$2 tap=$3
-	shift 3
+test_module() { # module node programs...
+	module=$1 node=$2
+	shift 2
 	VHX_NODE=$node VHX_MODULE=$module OUTPUT=$bin \
-		tools/testing/selftests/vhost/run.sh "$@" \
-		>"$VHX_OUT/$tap.tap" || echo "$tap: some tests failed"
+		tools/testing/selftests/vhost/run.sh "$@" ||
+		echo "$module: some tests failed" >&2
 	rmmod "$module"
 }
 
-test_module vhost_net /dev/vhost-net vhost_net "$@"
-test_module vhx_net /dev/vhost-net-vhx vhx_net "$@"
+test_in_tree() { # programs...
+	modprobe vhost_net
+	test_module vhost_net /dev/vhost-net "$@" >>"$VHX_OUT/vhost_net.tap"
+}
+
+if [ -e "${VHX_IN_TREE_TAP:-}" ]; then
+	cp "$VHX_IN_TREE_TAP" "$VHX_OUT/vhost_net.tap"
+else
+	test_in_tree "$@"
+fi
+insmod "$VHX_KO" node=vhost-net-vhx
+test_module vhx_net /dev/vhost-net-vhx "$@" >"$VHX_OUT/vhx_net.tap"
+
+again=$(tools/testing/selftests/vhost/tap_diff.py -a -k "$VHX_KERNEL" \
+	"$VHX_OUT/vhost_net.tap" "$VHX_OUT/vhx_net.tap")
+# shellcheck disable=SC2086 # names of programs
+[ -z "$again" ] || { echo "in-tree once more: $again"; test_in_tree $again; }
 
 case " $* " in
 "  " | *" worker_test "*)
 	insmod "$VHX_KO" node=vhost-net-vhx workers=2 fork_from_owner_default=N
-	test_module vhx_net /dev/vhost-net-vhx vhx_net-workers2 worker_test \
-		load_test
+	test_module vhx_net /dev/vhost-net-vhx worker_test load_test \
+		>"$VHX_OUT/vhx_net-workers2.tap"
 	;;
 esac

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""DPDK's virtio-user as the driver: the node without a guest or KVM.
+"""DPDK's virtio-user as the driver: the node without a guest or KVM, or a socket of
+vhx-switch, which has the tap as its other port.
 
-testpmd opens the node itself, its rings lie in its own memory.
+testpmd opens either itself, its rings lie in its own memory.
 """
+import contextlib
 import fcntl
 import itertools
 import os
@@ -17,20 +19,25 @@ import host
 
 PMDS = "/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_"
 TAP = "vhxtap0"
+HUGEPAGES = "/proc/sys/vm/nr_hugepages"
+SOCKET = "/tmp/vhx-testpmd.sock"
 MAC = bytes.fromhex("525400770002")
 GET_FEATURES = 0x8008af00
 MRG_RXBUF, PACKED, IN_ORDER = 15, 34, 35
+ALL = 1 << MRG_RXBUF | 1 << PACKED | 1 << IN_ORDER
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_IGNORE_OUTGOING = 33, 263, 23
 FRAMES = 500
 
 
 class Testpmd:
-    """One testpmd on the node, told what to do by its prompt."""
+    """One testpmd on a node or socket, told what to do by its prompt."""
 
-    def __init__(self, node, queues, options):
-        vdev = (f"net_virtio_user0,path={node},iface={TAP},queue_size=256,"
+    def __init__(self, path, queues, options):
+        vdev = (f"net_virtio_user0,path={path},queue_size=256,"
                 f"queues={queues},mac={MAC.hex(':')}," +
                 ",".join(f"{name}={val:d}" for name, val in options.items()))
+        if path != SOCKET:
+            vdev += f",iface={TAP}"
         argv = [*host.enter_root("dpdk"), "dpdk-testpmd",
                 "-d", PMDS + "mempool_ring.so.23",
                 "-d", PMDS + "net_virtio.so.23", "--no-pci", "--no-telemetry",
@@ -108,6 +115,32 @@ def offered(node):
         os.close(fd)
 
 
+class Switch:
+    """vhx-switch between SOCKET and the tap."""
+
+    def __init__(self, program, queues, is_client):
+        spec = f"vhost-user,path={SOCKET},queues={queues}"
+        self.argv = [program, "--ctl", SOCKET + ".ctl", "--verbose", "--port",
+                     spec + (",client" if is_client else ""),
+                     "--port", f"tap,ifname={TAP}"]
+        self.proc = None
+
+    def __enter__(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(SOCKET)
+        self.proc = subprocess.Popen(self.argv)
+        deadline = time.monotonic() + 20
+        while not os.path.exists(SOCKET + ".ctl"):
+            if self.proc.poll() is not None or time.monotonic() > deadline:
+                raise host.HostError("vhx-switch did not start")
+            time.sleep(0.1)
+
+    def __exit__(self, *exc):
+        self.proc.terminate()
+        if self.proc.wait(20) and not any(exc):
+            raise host.HostError(f"vhx-switch ended by {self.proc.returncode}")
+
+
 def packet_socket():
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     sock.bind((TAP, 3))
@@ -123,7 +156,9 @@ def frame(number):
     udp = struct.pack(">HHHH", 1024 + number % 64, 9, 8 + len(payload), 0)
     ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 0, 0, 64, 17,
                      0, bytes([10, 77, 0, 1]), bytes([10, 77, 0, 2]))
-    return MAC + bytes.fromhex("525400770001") + b"\x08\0" + ip + udp + payload
+    # the switch sends by sender: to all queues as well
+    sender = bytes.fromhex("5254007700") + bytes([16 + number % 4])
+    return MAC + sender + b"\x08\0" + ip + udp + payload
 
 
 def swapped(data):
@@ -196,42 +231,74 @@ def negotiated(pmd, features, options):
     return bits
 
 
-def run(bench, queues, options):
-    node = bench.opts.node
-    host.make_tap(TAP, queues)
-    try:
-        with packet_socket() as sock, Testpmd(node, queues, options) as pmd:
-            bits = negotiated(pmd, offered(node), options)
-            if not host.workers(pmd.proc.pid):
+def run(bench, queues, options, is_switch=False):
+    path = SOCKET if is_switch else bench.opts.node
+    with contextlib.ExitStack() as stack:
+        host.make_tap(TAP, 1 if is_switch else queues)
+        stack.callback(host.drop_tap, TAP)
+        if is_switch:
+            stack.enter_context(Switch(bench.opts.switch, queues,
+                                       options.get("server")))
+        with packet_socket() as sock, Testpmd(path, queues, options) as pmd:
+            features = ALL if is_switch else offered(path)
+            bits = negotiated(pmd, features, options)
+            if not is_switch and not host.workers(pmd.proc.pid):
                 raise host.HostError("no worker thread")
             got, sent, by_queue = check_macswap(pmd, sock)
-            if queues > 1 and min(by_queue.values(), default=0) == 0:
-                raise host.HostError(f"a queue was idle: {by_queue}")
+            # four senders, two by each pair; a tap chooses by flow
+            least = FRAMES // 2 if is_switch and queues > 1 else 1
+            if queues > 1 and min(by_queue.values(), default=0) < least:
+                raise host.HostError(f"queues: {by_queue}")
             counted, _, _ = check_rxonly(pmd, sock)
             if min(got, sent, counted) < FRAMES:
                 raise host.HostError(f"of {FRAMES}: {got} received, {sent} "
                                      f"returned, {counted} counted")
             seen, made = check_txonly(pmd, sock)
             pmd.end()
-    finally:
-        host.drop_tap(TAP)
     return (f"features {bits:x}; {FRAMES} back, {counted} counted, "
             f"{seen} of {made} made up seen; queues {by_queue}")
 
 
+def variants(rings):
+    """Of virtio-user: (name, queue pairs, options)."""
+    for packed, mrg, in_order, queues in itertools.product(
+            rings, (True, False), (True, False), (1, 2)):
+        yield ("_".join(("packed" if packed else "split",
+                         "mrg" if mrg else "nomrg",
+                         "inorder" if in_order else "anyorder", f"{queues}q")),
+               queues,
+               {"packed_vq": packed, "mrg_rxbuf": mrg, "in_order": in_order})
+
+
+@contextlib.contextmanager
+def hugepages():
+    """On top of those that others have."""
+    with open(HUGEPAGES) as file:
+        before = int(file.read())
+    try:
+        with open(HUGEPAGES, "w") as file:
+            file.write(str(before + 80))
+        os.makedirs("/dev/hugepages", exist_ok=True)
+        yield
+    finally:
+        with open(HUGEPAGES, "w") as file:
+            file.write(str(before))
+
+
 def group(bench, case):
-    host.drop_bridge()
-    with open("/proc/sys/vm/nr_hugepages", "w") as file:
-        file.write("80")
-    host.sh("mkdir", "-p", "/dev/hugepages")
+    """The node."""
     rings = [False]
     if offered(bench.opts.node) >> PACKED & 1:
         rings.append(True)
-    for packed, mrg, in_order, queues in itertools.product(
-            rings, (True, False), (True, False), (1, 2)):
-        name = "_".join(("packed" if packed else "split",
-                         "mrg" if mrg else "nomrg",
-                         "inorder" if in_order else "anyorder", f"{queues}q"))
-        case(f"testpmd_{name}_ok", run, bench, queues,
-             {"packed_vq": packed, "mrg_rxbuf": mrg, "in_order": in_order})
-    host.make_bridge()
+    with hugepages(), host.no_bridge():
+        for name, queues, options in variants(rings):
+            case(f"testpmd_{name}_ok", run, bench, queues, options)
+
+
+def group_switch(bench, case):
+    """A socket of vhx-switch; the last time it is testpmd that listens."""
+    with hugepages():
+        for name, queues, options in variants((False, True)):
+            case(f"dpdk_{name}_ok", run, bench, queues, options, True)
+        options["server"] = True
+        case("dpdk_listens_ok", run, bench, queues, options, True)

@@ -8,6 +8,7 @@ from bench import Skip
 from hits import Hits
 
 ACCESS_PLATFORM = 33                # VIRTIO_F_ACCESS_PLATFORM
+PACKED = 34                         # VIRTIO_F_RING_PACKED
 DEVICE = "disable-legacy=on,iommu_platform=on,ats=on"
 CALLS = r"^(\w*(?:read|write)_iter) \[(?:vhx_net|vhost_net)\]"
 
@@ -50,10 +51,10 @@ def messages(bench, lazy, func, *args):
     return f"{remark}; {hits.counts}"
 
 
-def group_of(bench, case, lazy):
-    word = "viommu_lazy_" if lazy else "viommu_"
+def group_of(bench, case, lazy, word, device=""):
     bench.size = 1 << 20
-    bench.add(machine="viommu-lazy" if lazy else "viommu", device=DEVICE)
+    bench.add(machine="viommu-lazy" if lazy else "viommu",
+              device=DEVICE + device)
     if not case(word + "boot_ok", bench.start):
         return False
     case(word + "translated_ok", translated, bench, "DMA-FQ" if lazy else "DMA")
@@ -64,7 +65,7 @@ def group_of(bench, case, lazy):
 
 def group(bench, case):
     """Strict: each buffer is unmapped, and invalidated, when it is done."""
-    if not group_of(bench, case, False):
+    if not group_of(bench, case, False, "viommu_"):
         return
     case("viommu_unbind_under_traffic_ok", cases.unbind, bench)
     case("viommu_reset_under_traffic_ok", cases.reset, bench)
@@ -72,4 +73,13 @@ def group(bench, case):
 
 def group_lazy(bench, case):
     """What Linux does unless told: unmaps are gathered."""
-    group_of(bench, case, True)
+    group_of(bench, case, True, "viommu_lazy_")
+
+
+def group_packed(bench, case):
+    """The ring that is translated is written by both sides."""
+    if not group_of(bench, case, False, "packed_viommu_", ",packed=on"):
+        return
+    case("packed_viommu_features_ok", cases.features_on, bench, PACKED)
+    case("packed_viommu_unbind_under_traffic_ok", cases.unbind, bench)
+    case("packed_viommu_reset_under_traffic_ok", cases.reset, bench)
