@@ -65,15 +65,14 @@ static bool copy_pieces(const struct vhx_span *span,
 {
 	const struct vhx_slot *slot = chain->slot, *end = slot + chain->nr_out;
 	u32 skip = hlen, len;
-	const u8 *ptr;
+	u8 *ptr;
 
 	for (; slot < end; slot++) {
 		len = slot->len;
-		ptr = vhx_span_find(span, slot->addr, len);
-		if (!ptr)
+		if (!vhx_span_find(span, slot->addr, len, &ptr))
 			return false;
 		if (len > skip) {
-			memcpy(dst, ptr + skip, len - skip);
+			vhx_burst_copy(dst, ptr + skip, len - skip);
 			dst += len - skip;
 			skip = len;
 		}
@@ -103,16 +102,17 @@ static unsigned int take_run(struct vhx_queue *queue, unsigned int at,
 	for (i = 0; i < nr; i++, chain++) {
 		struct vhx_pkt *pkt = pkts[i];
 		u32 len = chain->out_len - hlen;
-		const u8 *ptr;
+		u8 *ptr;
 
 		if (unlikely(chain->nr_in || len > pkt->room ||
 			     len - ETH_HLEN > VHX_FRAME_LEN_MAX - ETH_HLEN))
 			break;
 		if (likely(chain->nr_out == 1)) {
-			ptr = vhx_span_find(&span, chain->slot->addr, hlen + len);
-			if (unlikely(!ptr))
+			/* The header is not looked at. */
+			if (unlikely(!vhx_span_find(&span, chain->slot->addr +
+						    hlen, len, &ptr)))
 				break;
-			memcpy(pkt->data, ptr + hlen, len);
+			vhx_burst_copy(pkt->data, ptr, len);
 		} else if (!copy_pieces(&span, chain, hlen, pkt->data)) {
 			break;
 		}

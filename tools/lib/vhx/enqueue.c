@@ -363,10 +363,9 @@ static bool fill_chain(struct pieces *to, const struct vhx_chain *chain,
 	for (; slot < chain->slot + chain->nr_in && to->left; slot++, skip = 0) {
 		addr = slot->addr + skip;
 		len = min(slot->len - skip, to->left);
-		ptr = vhx_span_find(to->span, addr, len);
-		if (!ptr)
+		if (!vhx_span_find(to->span, addr, len, &ptr))
 			return false;
-		memcpy(ptr, to->data, len);
+		vhx_burst_copy(ptr, to->data, len);
 		vhx_dirty_log(to->dirty, vhx_span_gpa(to->span, ptr), len);
 		to->data += len;
 		to->left -= len;
@@ -390,10 +389,8 @@ static bool put_pieces(struct vhx_queue *queue, const struct vhx_span *span,
 	};
 	u8 *hdr;
 
-	if (!nr || chain->slot->len < hlen)
-		return false;
-	hdr = vhx_span_find(span, chain->slot->addr, hlen);
-	if (!hdr)
+	if (!nr || chain->slot->len < hlen ||
+	    !vhx_span_find(span, chain->slot->addr, hlen, &hdr))
 		return false;
 	memcpy(hdr, queue->plain_hdr, hlen);
 	if (hlen == VHX_HLEN_MAX)
@@ -434,14 +431,13 @@ static unsigned int put_run(struct vhx_queue *queue,
 		u8 *ptr;
 
 		if (unlikely(chain->nr_in != 1 || chain->nr_out ||
-			     chain->in_len < hlen + len || !is_easy(pkt)))
-			break;
-		ptr = vhx_span_find(span, chain->slot->addr, hlen + len);
-		if (unlikely(!ptr))
+			     chain->in_len < hlen + len || !is_easy(pkt) ||
+			     !vhx_span_find(span, chain->slot->addr, hlen + len,
+					    &ptr)))
 			break;
 		/* The shorter header is one that the frame runs over. */
 		memcpy(ptr, queue->plain_hdr, VHX_HLEN_MAX);
-		memcpy(ptr + hlen, pkt->data, len);
+		vhx_burst_copy(ptr + hlen, pkt->data, len);
 		vhx_dirty_log(&queue->mem.dirty, vhx_span_gpa(span, ptr),
 			      hlen + len);
 		stage(queue, chain, queue->nr_used + i, hlen + len);

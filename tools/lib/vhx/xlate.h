@@ -178,15 +178,19 @@ static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,
  * @span: the span
  * @addr: the address
  * @len: bytes from there on
+ * @ptr: result
  *
- * Return: where, or NULL: not in the span
+ * Return: whether it is in the span
  */
-static inline u8 *vhx_span_find(const struct vhx_span *span, u64 addr, u32 len)
+static inline bool vhx_span_find(const struct vhx_span *span, u64 addr, u32 len,
+				 u8 **ptr)
 {
 	u64 off = addr - span->first;
 
-	return likely(off < span->size && len <= VHX_SPAN_MARGIN) ?
-		span->ptr + off : NULL;
+	if (unlikely(off >= span->size || len > VHX_SPAN_MARGIN))
+		return false;
+	*ptr = span->ptr + off;
+	return true;
 }
 
 /* Guest physical address of what vhx_span_find() found. */
