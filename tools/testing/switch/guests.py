@@ -6,12 +6,13 @@ usage: guests.py [--demo] SWITCH [QEMU QEMU]
 
 Runs on the machine itself, under TCG: no module and no KVM is needed.
 VHX_GUEST_VMLINUX and VHX_GUEST_INITRD name kernel and initramfs of the guests, as
-vm fetch and vm initramfs make them. A guest keeps a socket to the switch; the
-first has two queue pairs, the second packed rings. QEMU is this machine's, or 10.0
+vm fetch and vm initramfs make them. A guest keeps a socket to the switch; they have
+two queue pairs, the second of packed rings. QEMU is this machine's, or 10.0
 or 11.1, in roots of vm root. --demo shows a ping, iperf3 and the switch's counters.
 """
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -56,11 +57,11 @@ class Set:
     def start(self):
         path = self.switch.path
         self.switch.start(f"vhost-user,name=a,path={path('a')},queues=2",
-                          f"vhost-user,name=b,path={path('b')}",
+                          f"vhost-user,name=b,path={path('b')},queues=2",
                           f"vhost-user,name=c,client,path={path('c')}",
-                          f"vhost-user,name=d,path={path('d')}")
+                          f"vhost-user,name=d,path={path('d')},queues=2")
         self.guests = [self.guest(0, path("a"), queues=2),
-                       self.guest(1, path("b"), device="packed=on")]
+                       self.guest(1, path("b"), queues=2, device="packed=on")]
         for guest in self.guests:
             guest.start()
         bits = self.guests[1].check("cat /sys/class/net/eth0/device/features")
@@ -91,7 +92,7 @@ class Set:
         """A file from one to the other, by hash."""
         to = 1 - source if to is None else to
         guest = self.guests[source]
-        guest.check("killall -q httpd; httpd -h /tmp -p 80", 30)
+        guest.check("pidof httpd >/dev/null || httpd -h /tmp -p 80", 30)
         want = guest.check(f"head -c {size} /dev/urandom >/tmp/r && "
                            "sha256sum /tmp/r", 120).split()[0]
         got = self.guests[to].check(
@@ -119,20 +120,44 @@ class Set:
         return f"a: {after['a']['rx']} in, {after['a']['tx']} out"
 
     def both_pairs(self):
-        """A CPU sends on its own queue; down to one pair and up again."""
-        guest = self.guests[0]
+        """A CPU sends on its own queue, and the switch gives to a pair by the
+        sender's address; down to one pair and up again. Without MSI-X a guest
+        does not know by which queue it received."""
+        guest, moved = self.guests[0], {}
         for num in (2, 1, 2):
             guest.check(f"ethtool -L eth0 combined {num}", 60)
             before = queue_counts(guest)
             guest.check("for cpu in 1 2; do taskset $cpu ping -q -c 10 -i 0.1 "
                         "10.77.1.2 || exit; done", 60)
+            for mac in (MAC.format(4), MAC.format(1)):
+                self.guests[1].check(
+                    f"ip link set eth0 address {mac} && arp -d {self.addr(0)}; "
+                    f"ping -q -c 10 -i 0.1 {self.addr(0)}", 60)
             after = queue_counts(guest)
-            moved = [after[f"tx{queue}"] - before[f"tx{queue}"]
-                     for queue in range(num)]
-            if min(moved) < 5:
+            moved = {name: after[name] - before[name] for name in after
+                     if int(name[2:]) < num}
+            if min(moved.values()) < 5:
                 raise GuestError(f"{num} pairs: {before} {after}")
             self.file(1 - num % 2)
-        return f"kicks {moved}"
+        return f"kicks and interrupts {moved}"
+
+    def pairs_change(self):
+        """A pair comes and goes while frames arrive that are meant for it."""
+        guest, peer = self.guests
+        peer.check(f"ip link set eth0 address {MAC.format(4)}; "
+                   f"arp -d {self.addr(0)}; ping -q -c 300 -i 0.02 "
+                   f"{self.addr(0)} >/tmp/ping 2>&1 &", 60)
+        for num in (1, 2) * 3:
+            guest.check(f"ethtool -L eth0 combined {num}", 60)
+        out = peer.check("while pidof ping >/dev/null; do sleep 0.2; done; "
+                         "cat /tmp/ping; ip link set eth0 address " +
+                         MAC.format(1), 120)
+        got = int(re.search(r"(\d+) packets received", out).group(1))
+        self.wait_ping()
+        self.ping()
+        if got < 200:
+            raise GuestError(out)
+        return f"{got} of 300"
 
     def reset(self):
         self.guests[1].reset()
@@ -171,8 +196,8 @@ class Set:
         """The guest with packed rings moves to another port."""
         old = self.guests[1]
         path = os.path.join(old.dir, "migration")
-        new = self.guest(1, self.switch.path("d"), device="packed=on",
-                         incoming=f"unix:{path}")
+        new = self.guest(1, self.switch.path("d"), queues=2,
+                         device="packed=on", incoming=f"unix:{path}")
         deadline = time.monotonic() + 120
         new.launch(deadline)
         old.qmp("migrate-set-parameters",
@@ -263,6 +288,7 @@ def test(both, qemus):
                 ("file_back_ok", both.file, 0),
                 ("counters_ok", both.counters),
                 ("both_pairs_ok", both.both_pairs),
+                ("pairs_change_under_traffic_ok", both.pairs_change),
                 ("guest_reset_ok", both.reset),
                 ("switch_killed_guests_return_ok", both.switch_killed),
                 ("qemu_listens_ok", both.qemu_listens),

@@ -196,7 +196,7 @@ class Guest:
         device += self.kick
         if net.queues > 1:
             device += f",mq=on,vectors={2 * net.queues + 2}"
-        if net.user and self.accel == "tcg":
+        if net.user and self.accel == "tcg" and len(self.qemu) == 1:
             # with MSI-X QEMU 7.2 goes where KVM's irqfd would be, and dies
             device += ",vectors=0"
         if net.device:
@@ -356,8 +356,9 @@ class Guest:
         if self.proc is None:
             return
         try:
-            self.qmp("quit")
-            self.proc.wait(30)
+            if self.mon:
+                self.qmp("quit")
+                self.proc.wait(30)
         except (OSError, GuestError, subprocess.TimeoutExpired):
             pass
         self.kill()
