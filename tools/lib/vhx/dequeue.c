@@ -59,7 +59,7 @@ static void decode_hdr(const struct vhx_queue *queue, struct vhx_net_hdr *hdr)
 	hdr->csum_offset = swapped(is_le, hdr->csum_offset);
 }
 
-/* Copies all behind a header, in one piece or several. Return: whether it could. */
+/* Copies all behind a header, which is not all. Return: whether it could. */
 static bool copy_pieces(const struct vhx_span *span,
 			const struct vhx_chain *chain, u32 hlen, u8 *dst)
 {
@@ -67,16 +67,13 @@ static bool copy_pieces(const struct vhx_span *span,
 	u32 skip = hlen, len;
 	u8 *ptr;
 
-	for (; slot < end; slot++) {
-		len = slot->len;
-		if (!vhx_span_find(span, slot->addr, len, &ptr))
+	for (; skip >= slot->len; slot++)
+		skip -= slot->len;
+	for (; slot < end; slot++, skip = 0, dst += len) {
+		len = slot->len - skip;
+		if (!vhx_span_find(span, slot->addr + skip, len, &ptr))
 			return false;
-		if (len > skip) {
-			vhx_burst_copy(dst, ptr + skip, len - skip);
-			dst += len - skip;
-			skip = len;
-		}
-		skip -= len;
+		vhx_burst_copy(dst, ptr, len);
 	}
 	return true;
 }

@@ -355,12 +355,17 @@ struct pieces {
 static bool fill_chain(struct pieces *to, const struct vhx_chain *chain,
 		       u32 skip)
 {
-	const struct vhx_slot *slot = chain->slot;
+	const struct vhx_slot *slot = chain->slot, *end = slot + chain->nr_in;
 	u64 addr;
 	u32 len;
 	u8 *ptr;
 
-	for (; slot < chain->slot + chain->nr_in && to->left; slot++, skip = 0) {
+	/* A header in a descriptor of its own. */
+	if (skip == slot->len) {
+		slot++;
+		skip = 0;
+	}
+	for (; slot < end && to->left; slot++, skip = 0) {
 		addr = slot->addr + skip;
 		len = min(slot->len - skip, to->left);
 		if (!vhx_span_find(to->span, addr, len, &ptr))
@@ -392,9 +397,10 @@ static bool put_pieces(struct vhx_queue *queue, const struct vhx_span *span,
 	if (!nr || chain->slot->len < hlen ||
 	    !vhx_span_find(span, chain->slot->addr, hlen, &hdr))
 		return false;
-	memcpy(hdr, queue->plain_hdr, hlen);
+	memcpy(hdr, queue->plain_hdr, sizeof(struct virtio_net_hdr));
 	if (hlen == VHX_HLEN_MAX)
-		put16(queue->ring.is_le, hdr + 10, (u16)nr);
+		put16(queue->ring.is_le, hdr + sizeof(struct virtio_net_hdr),
+		      (u16)nr);
 	vhx_dirty_log(to.dirty, vhx_span_gpa(span, hdr), hlen);
 	for (i = 0; i < nr; i++, chain++, left = to.left) {
 		if (!fill_chain(&to, chain, i ? 0 : hlen))

@@ -158,7 +158,7 @@ static int tell_any(fix *s, unsigned int *seed)
 }
 
 /* What was told is known, whatever came first: each time the device comes up. */
-TEST_F(replay, every_order_comes_up_ok)
+TEST_F_TIMEOUT(replay, every_order_comes_up_ok, 300)
 {
 	int order[NEEDED], orders = 0;
 
@@ -176,7 +176,7 @@ TEST_F(replay, every_order_comes_up_ok)
 }
 
 /* Any messages in any order: refused or taken, and the next client is served. */
-TEST_F(replay, any_order_harms_nobody_ok)
+TEST_F_TIMEOUT(replay, any_order_harms_nobody_ok, 300)
 {
 	unsigned int seed = (unsigned int)time(NULL);
 
