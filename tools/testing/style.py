@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What can be checked of the tree without running it. Prints KTAP.
+
+usage: style.py [PATTERN...]
+
+A pattern is a shell pattern of names of cases; without one all are run. A case
+is a function that returns complaints, one a line, or raises Skip. The files are
+those that git knows or would add.
+"""
+import concurrent.futures
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+CASES = {}
+# Copied from the kernel as they are.
+FOREIGN = "tools/testing/selftests/kselftest"
+
+
+class Skip(Exception):
+    """Why a case could not be run."""
+
+
+def case(name):
+    def add(function):
+        CASES[name] = function
+        return function
+    return add
+
+
+def run(*cmd, cwd=TOP, **options):
+    """What a command says; what it says when it fails is the complaint."""
+    return subprocess.run([str(word) for word in cmd], cwd=cwd, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False, **options)
+
+
+def complaints_of(*cmd, **options):
+    done = run(*cmd, **options)
+    if not done.returncode:
+        return []
+    return done.stdout.splitlines() or [f"{cmd[0]}: status {done.returncode}"]
+
+
+def need(command):
+    """A name of a command that is installed, else the case is skipped."""
+    path = os.environ["PATH"].split(":")
+    if not any(os.access(os.path.join(d, command), os.X_OK) for d in path):
+        raise Skip(f"{command} is not installed")
+    return command
+
+
+# -- the tree -----------------------------------------------------------------
+
+def tree_files():
+    names = run("git", "ls-files", "-co", "--exclude-standard").stdout
+    return [name for name in names.splitlines()
+            if not name.startswith(FOREIGN) and (TOP / name).is_file()]
+
+
+def text_of(name):
+    return (TOP / name).read_text(errors="replace")
+
+
+def language(name):
+    """c, python, shell or nothing: by the name, else by the first line."""
+    by_name = {".c": "c", ".h": "c", ".py": "python", ".sh": "shell"}
+    with open(TOP / name, errors="replace") as file:
+        first = file.readline()
+    by_line = re.match(r"#!.*\b(python|sh$|bash$|sh |bash )", first)
+    if by_line:
+        return "python" if by_line[1] == "python" else "shell"
+    return by_name.get(Path(name).suffix)
+
+
+FILES = tree_files()
+SOURCES = {name: language(name) for name in FILES}
+SOURCES = {name: lang for name, lang in SOURCES.items() if lang}
+
+
+def sources(*languages, under=("",)):
+    return [name for name, lang in SOURCES.items()
+            if lang in languages and name.startswith(tuple(under))]
+
+
+@case("style.arrows.includes_ok")
+def arrows():
+    return complaints_of("scripts/check-includes")
+
+
+@case("style.tree.no_machine_paths_ok")
+def machine_paths():
+    """No paths of a machine, no hosts of packages."""
+    bad = re.compile(r"(^|[^.a-z])/(work|farm)/|(deb|snapshot)\.debian\.org")
+    return [f"{name}:{i}: {line}" for name in FILES
+            for i, line in enumerate(text_of(name).splitlines(), 1)
+            if bad.search(line)]
+
+
+@case("style.tree.licences_ok")
+def licences():
+    """On line 1, or behind the line that names the interpreter."""
+    names = set(SOURCES) | {name for name in FILES if re.search(
+        r"\.(rst|map|mk|[1-8])$|(^|/)(Kbuild|Makefile)$", name)}
+    bad = []
+    for name in sorted(names):
+        lines = text_of(name).splitlines()[:2]
+        line = lines[1] if lines and lines[0].startswith("#!") else lines[0]
+        if "SPDX-License-Identifier: " not in line:
+            bad.append(f"{name}: no SPDX line")
+    return bad
+
+
+@case("style.tree.files_up_to_600_lines_ok")
+def file_lengths():
+    lengths = {name: len(text_of(name).splitlines()) for name in SOURCES}
+    return [f"{name}: {length} lines" for name, length in lengths.items()
+            if length > 600]
+
+
+# -- scripts and documents ----------------------------------------------------
+
+@case("style.shell.shellcheck_ok")
+def shellcheck():
+    return complaints_of(need("shellcheck"), "-S", "warning", "-e", "SC2187",
+                         *sources("shell"))
+
+
+def add_pages():
+    for name in FILES:
+        if not name.endswith(".rst"):
+            continue
+        page = name.removeprefix("Documentation/").removesuffix(".rst")
+        CASES[f"style.docs.{page.replace('/', '-')}_ok"] = \
+            lambda name=name: complaints_of(need("rst2html"), "--strict",
+                                            "--report=2", name, "/dev/null")
+
+
+# -- running ------------------------------------------------------------------
+
+def judge(function):
+    """Result, reason to skip or nothing, complaints."""
+    try:
+        complaints = function()
+    except Skip as reason:
+        return "ok", f" # SKIP {reason}", []
+    except Exception as error:  # pylint: disable=broad-except
+        complaints = [f"{type(error).__name__}: {error}"]
+    return "not ok" if complaints else "ok", "", complaints
+
+
+def main(patterns):
+    add_pages()
+    names = [name for name in CASES if not patterns or any(
+        fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+    if not names:
+        sys.exit("no case has such a name: " + ", ".join(CASES))
+    failed = 0
+    print(f"KTAP version 1\n1..{len(names)}")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = [pool.submit(judge, CASES[name]) for name in names]
+        for i, name in enumerate(names, 1):
+            result, reason, complaints = results[i - 1].result()
+            failed += result != "ok"
+            for line in complaints:
+                print("#", line)
+            print(f"{result} {i} {name}{reason}", flush=True)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
