@@ -94,6 +94,7 @@ void vhx_dev_destroy(struct vhx_dev *dev)
  *
  * By address space: a thread is, a forked child is not.
  *
+ * Return: true for the owner and its threads
  * Context: dev mutex
  */
 bool vhx_dev_is_owner(const struct vhx_dev *dev)

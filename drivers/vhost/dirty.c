@@ -43,6 +43,7 @@ static int set_bits(u64 uaddr, u32 bits)
  * @gpa: first guest address
  * @len: bytes of guest memory, at least 1
  *
+ * Return: true if it is
  * Context: owner
  */
 bool vhx_dirty_is_base_ok(u64 base, u64 gpa, u64 len)
@@ -62,6 +63,7 @@ bool vhx_dirty_is_base_ok(u64 base, u64 gpa, u64 len)
  * @base: owner's address of the log
  * @map: the memory table
  *
+ * Return: true if it is
  * Context: owner
  */
 bool vhx_dirty_is_map_ok(u64 base, const struct vhx_map *map)

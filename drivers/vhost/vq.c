@@ -186,6 +186,7 @@ void vhx_vq_forget_range(struct vhx_vq *vq, const struct vhx_range *range)
  * @base: owner's address of the log
  * @map: memory table
  *
+ * Return: true if it can, or if nothing is logged
  * Context: owner, dev mutex
  */
 bool vhx_vq_is_log_ok(const struct vhx_vq *vq, u64 base,

@@ -56,7 +56,9 @@ struct port_ops {
 /**
  * struct port_stats - counters, in frames unless named otherwise
  * @rx: came from the port
+ * @rx_bytes: bytes of these
  * @tx: were given to it
+ * @tx_bytes: bytes of these
  * @drop_full: it had no room for them
  * @drop_down: nobody was there
  * @drop_vlan: came with a tag that is not the port's
@@ -73,6 +75,7 @@ struct port_stats {
 
 /**
  * struct port - where frames come from and go to
+ * @ops: its kind
  * @name: unique
  * @path: socket, or the name of a tap or a node
  * @is_up: somebody is there
@@ -83,6 +86,7 @@ struct port_stats {
  * @queues: of a guest: bitmap of queues that run
  * @turn: of a guest: the pair that is looked at first
  * @fd: tap
+ * @stats: counters
  * @out: what is to be sent, by the plane
  * @nr_out: how many
  * @kept: those that wait, a ring

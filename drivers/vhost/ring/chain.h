@@ -35,6 +35,8 @@ static inline void vhx_chain_decode(const struct vhx_ring *ring, bool is_packed,
 /**
  * vhx_chain_wraps - whether the end of a slot is before its beginning
  * @slot: the slot, not empty
+ *
+ * Return: true if its addresses wrap around
  */
 static inline bool vhx_chain_wraps(const struct vhx_slot *slot)
 {

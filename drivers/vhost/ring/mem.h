@@ -19,6 +19,7 @@
  * @VHX_DESC: Descriptor Area
  * @VHX_DRIVER: Driver Area: avail ring, or driver event suppression
  * @VHX_DEVICE: Device Area: used ring, or device event suppression
+ * @VHX_AREAS: how many there are
  */
 enum vhx_area { VHX_DESC, VHX_DRIVER, VHX_DEVICE, VHX_AREAS };
 
@@ -29,6 +30,8 @@ enum vhx_area { VHX_DESC, VHX_DRIVER, VHX_DEVICE, VHX_AREAS };
  * @off: offset into it in bytes
  * @dst: destination
  * @len: bytes
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
 			       u32 off, void *dst, u32 len);
@@ -39,6 +42,8 @@ static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
  * @slot: @nr indexes into the Descriptor Area, range-checked
  * @dst: @nr descriptors
  * @nr: how many
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 				 struct vring_desc *dst, unsigned int nr);
@@ -54,6 +59,8 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
  * The first is written last, by one store after all earlier accesses. Until
  * then all are still the driver's descriptors, which the caller may want again:
  * when one cannot be written the others are as they were.
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 					  __virtio64 *val, unsigned int nr);
@@ -82,6 +89,8 @@ static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
  * @iova: address as the driver gave it; @iova + @len does not wrap
  * @dst: destination
  * @len: bytes
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 				    u32 len);
@@ -105,6 +114,8 @@ static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
  * @area: the area
  * @off: offset into it in bytes, a multiple of 2
  * @val: raw value
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 					 enum vhx_area area, u32 off,
@@ -117,6 +128,8 @@ static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
  * @off: offset into it in bytes
  * @src: source
  * @len: bytes
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
 				u32 off, const void *src, u32 len);
@@ -128,6 +141,8 @@ static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
  * @area: the area
  * @off: offset into it in bytes, a multiple of 2
  * @val: raw value
+ *
+ * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 					  enum vhx_area area, u32 off,

@@ -242,6 +242,8 @@ static inline void vhx_ring_unfetch(struct vhx_ring *ring,
  * that all are used (virtio 1.3 §2.7.9, §2.8.8). The driver takes the others
  * as used up whole, which is right for buffers that it does not read
  * afterwards.
+ *
+ * Return: true if one used element says it all
  */
 static inline bool vhx_ring_is_one_enough(const struct vhx_ring *ring,
 					  const struct vhx_used *used,

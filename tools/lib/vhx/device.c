@@ -423,6 +423,8 @@ void vhx_device_reset(struct vhx_device *dev)
 /**
  * vhx_device_is_cut - whether the client cut off memory that it had given
  * @dev: the device
+ *
+ * Return: true if it did
  */
 bool vhx_device_is_cut(const struct vhx_device *dev)
 {

@@ -78,6 +78,8 @@ int vhx_queue_set_base(struct vhx_queue *queue, u32 base)
 /**
  * vhx_queue_get_base - where it would start again
  * @queue: the queue
+ *
+ * Return: as VHOST_GET_VRING_BASE gives it
  */
 u32 vhx_queue_get_base(struct vhx_queue *queue)
 {

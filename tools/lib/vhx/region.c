@@ -285,6 +285,8 @@ const struct vhx_region *vhx_region_find_uaddr(const struct vhx_regions *regions
  * vhx_region_is_there - whether a table has this region of this file
  * @regions: the table
  * @region: as vhx_region_map() left it
+ *
+ * Return: true if it has
  */
 bool vhx_region_is_there(const struct vhx_regions *regions,
 			 const struct vhx_region *region)
@@ -299,6 +301,8 @@ bool vhx_region_is_there(const struct vhx_regions *regions,
 /**
  * vhx_region_is_cut - whether the client cut memory off
  * @regions: the table
+ *
+ * Return: true if it did
  */
 bool vhx_region_is_cut(const struct vhx_regions *regions)
 {

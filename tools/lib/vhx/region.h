@@ -67,6 +67,8 @@ struct vhx_regions {
  *
  * Fields are loaded and stored whole. Descriptors have the largest alignment of
  * all areas (virtio 1.3 §2.7, §2.8.10.1).
+ *
+ * Return: true if it is
  */
 static inline bool vhx_is_aligned_alike(u64 a, u64 b)
 {

@@ -78,6 +78,8 @@ void vhx_remote_close(struct vhx_remote *remote)
  * vhx_remote_has_thread - whether a caller is this process
  * @remote: the process, or none
  * @tid: the caller, who waits for us
+ *
+ * Return: true if it is a thread of it
  */
 bool vhx_remote_has_thread(const struct vhx_remote *remote, pid_t tid)
 {

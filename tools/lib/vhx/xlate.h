@@ -157,6 +157,7 @@ struct vhx_span {
  * @xlate: the way
  * @perm: VHOST_ACCESS_* that is needed
  *
+ * Return: the span; its size is 0 if the last hit is short or not for @perm
  * Context: the queue is locked
  */
 static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,

@@ -323,6 +323,8 @@ static int move_all(const struct peer_ops *ops, uint32_t seq)
  * @op: DEQUEUE or ENQUEUE
  * @frames: how many, a multiple of BATCH
  * @time: cycles from when both were there until all frames were
+ *
+ * Return: 0 or an errno
  */
 int cores_move(const struct peer_ops *ops, struct guest *g, enum op op,
 	       unsigned int frames, uint64_t *time)

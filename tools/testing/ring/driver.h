@@ -56,6 +56,7 @@ struct driver_ops {
 	u32 (*base_after)(u16 num, u32 base, u64 nr);
 	/** @base_before: base @nr positions before all counters are as first. */
 	u32 (*base_before)(u16 num, u32 nr);
+	/** @is_packed: the format is packed, else split. */
 	bool is_packed;
 };
 

@@ -19,6 +19,14 @@ __thread unsigned int ring_env_nr_mb;
  * struct fuzz - one run
  * @in: rest of the input
  * @len: its length in bytes
+ * @flags: FUZZ_* of the input's head
+ * @mem: the ring's memory
+ * @ring: what is tested
+ * @ops: of the format
+ * @drv: the guest's driver
+ * @order: @drv's
+ * @burst: what was fetched last
+ * @again: the same chains, fetched once more
  * @held: ids fetched and not completed
  * @nr_held: ids in @held
  * @may_unfetch: the chains of @burst are all held, and nothing newer is

@@ -19,6 +19,12 @@
 
 /**
  * struct rig_variant - what a test body runs over
+ * @ops: the engine's half of the format
+ * @driver: the driver's half
+ * @num: entries
+ * @is_le: fields are little-endian
+ * @has_event_idx: VIRTIO_RING_F_EVENT_IDX
+ * @is_in_order: VIRTIO_F_IN_ORDER
  */
 struct rig_variant {
 	const struct vhx_ring_ops *ops;
@@ -51,6 +57,11 @@ struct rig_shape {
 
 /**
  * struct rig - a ring under test
+ * @variant: what it is
+ * @mem: where it lies
+ * @ring: the engine's half
+ * @drv: the driver's half
+ * @burst: what was fetched last
  * @offered: what was offered, oldest first, by number
  * @nr_offered: buffers offered
  * @nr_fetched: buffers fetched, less those handed back
@@ -62,6 +73,7 @@ struct rig_shape {
  * @start_base: where both halves stood at first
  * @table_of: table of the buffer in flight, by id
  * @free_table: stack of free tables
+ * @nr_free_tables: how many are in it
  * @token: of the next buffer
  */
 struct rig {

@@ -261,6 +261,8 @@ int vhx_driver_start(struct vhx_driver *driver);
  *
  * VIRTIO_F_*, VIRTIO_RING_F_* and VIRTIO_NET_F_*, by bit. Offloads are off at
  * first, all else is on.
+ *
+ * Return: the features
  */
 uint64_t vhx_driver_get_features(const struct vhx_driver *driver);
 
@@ -290,6 +292,8 @@ int vhx_driver_set_queue_pairs(struct vhx_driver *driver, unsigned int pairs);
 /**
  * vhx_driver_path - the path it was registered with
  * @driver: the driver
+ *
+ * Return: the path, the driver's
  */
 const char *vhx_driver_path(const struct vhx_driver *driver);
 
@@ -298,6 +302,8 @@ const char *vhx_driver_path(const struct vhx_driver *driver);
 /**
  * vhx_device_driver - where it came to
  * @dev: the device
+ *
+ * Return: the driver
  */
 struct vhx_driver *vhx_device_driver(const struct vhx_device *dev);
 
@@ -312,12 +318,16 @@ void *vhx_device_get_private(const struct vhx_device *dev);
 /**
  * vhx_device_ifname - its name: the socket's path, or the tap's name with CUSE
  * @dev: the device
+ *
+ * Return: the name, the device's
  */
 const char *vhx_device_ifname(const struct vhx_device *dev);
 
 /**
  * vhx_device_features - what the guest accepted
  * @dev: the device
+ *
+ * Return: VIRTIO_* feature bits
  */
 uint64_t vhx_device_features(const struct vhx_device *dev);
 
@@ -332,6 +342,8 @@ unsigned int vhx_device_mtu(const struct vhx_device *dev);
 /**
  * vhx_device_queues - queues that the client has set up so far
  * @dev: the device
+ *
+ * Return: how many
  */
 unsigned int vhx_device_queues(const struct vhx_device *dev);
 
@@ -409,6 +421,8 @@ unsigned int vhx_queue_size(const struct vhx_device *dev, unsigned int queue);
  * @queue: a queue
  *
  * Of a packed ring at most VHX_PKTS_MAX are counted.
+ *
+ * Return: how many, or 0 if the queue does not run
  */
 unsigned int vhx_queue_depth(struct vhx_device *dev, unsigned int queue);
 
