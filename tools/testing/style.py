@@ -123,6 +123,27 @@ def file_lengths():
             if length > 600]
 
 
+# -- C --------------------------------------------------------------------------
+
+def kernel_doc_script():
+    """From the build tools of the kernel that the rig fetched: 6.1's knows no
+    -Wall, 7.3's is a folder of Python modules that Debian does not give out."""
+    fetched = subprocess.run(["tools/testing/vm/vm", "fetch", "6.12"], cwd=TOP,
+                             text=True, stdout=subprocess.PIPE, check=False)
+    script = Path(fetched.stdout.strip(), "build/scripts/kernel-doc")
+    if fetched.returncode or not script.is_file():
+        raise Skip("vm fetch 6.12 gives no kernel-doc")
+    return script
+
+
+@case("style.c.kernel_doc_ok")
+def kernel_doc():
+    """Its status is 0 whatever it says."""
+    script = kernel_doc_script()
+    return run("perl", script, "-none", "-Wall",
+               *sources("c")).stdout.splitlines()
+
+
 # -- scripts and documents ----------------------------------------------------
 
 @case("style.shell.shellcheck_ok")
