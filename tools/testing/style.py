@@ -20,6 +20,8 @@ TOP = Path(__file__).resolve().parents[2]
 CASES = {}
 # Copied from the kernel as they are.
 FOREIGN = "tools/testing/selftests/kselftest"
+COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
+    "-o /dev/null -".split()
 
 
 class Skip(Exception):
@@ -160,6 +162,32 @@ def add_pages():
         CASES[f"style.docs.{page.replace('/', '-')}_ok"] = \
             lambda name=name: complaints_of(need("rst2html"), "--strict",
                                             "--report=2", name, "/dev/null")
+
+
+MAN_PAGES = [name for name in FILES if name.startswith("Documentation/man/")]
+
+
+@case("style.man.lint_ok")
+def man_lint():
+    """All that it says, up to a line of the source that is too long."""
+    return complaints_of(need("mandoc"), "-T", "lint", *MAN_PAGES)
+
+
+@case("style.man.examples_compile_ok")
+def man_compile():
+    """C by the compiler, commands by the shell's parser."""
+    bad = []
+    for name in MAN_PAGES:
+        for text in re.findall(r"^\.EX\n(.*?)^\.EE$", text_of(name),
+                               re.M | re.S):
+            text = text.replace("\\e", "\\").replace("\\-", "-")
+            cmd = COMPILE if "int main(" in text else ["bash", "-n"]
+            done = subprocess.run(cmd, cwd=TOP, input=text, text=True,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False)
+            if done.returncode:
+                bad += [f"{name}:"] + done.stdout.splitlines()
+    return bad
 
 
 # -- running ------------------------------------------------------------------
