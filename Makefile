@@ -25,12 +25,12 @@ help:
 	@echo 'make install      by DKMS when present, else below updates/'
 	@echo 'make uninstall    in-tree vhost_net serves again'
 	@echo 'make sign         sign vhx_net.ko with KEY and CERT'
-	@echo 'make tools        libvhx and vhx-switch into OUT (/tmp/vhx-tools)'
+	@echo 'make tools        libvhx and vhx-switch into OUTPUT (/tmp/vhx-tools)'
 	@echo 'make demo-user    two guests through vhx-switch, without the module'
 	@echo 'make bench        ring engine benchmark'
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
-	@echo 'make docs         Documentation/ as HTML into DOCS (needs docutils)'
+	@echo 'make docs         Documentation/ as HTML into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make clean        remove what a build in the tree made'
 
 modules clean:
@@ -43,9 +43,11 @@ demo:
 demo-user:
 	@tools/testing/switch/demo.sh
 
-OUT ?= /tmp/vhx-tools
+# The library first, for its own flags; vhx-switch links what it finds in lib/.
+tools: OUTPUT ?= /tmp/vhx-tools
 tools:
-	$(MAKE) -C tools/vhx-switch OUTPUT=$(OUT)
+	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib
+	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT))
 
 check:
 	@tools/testing/check
@@ -62,11 +64,11 @@ bench-net:
 bench-lib:
 	@tools/testing/bench/lib.sh
 
-DOCS ?= /tmp/vhx-docs
+docs: OUTPUT ?= /tmp/vhx-docs
 docs:
-	mkdir -p $(DOCS)
+	mkdir -p $(OUTPUT)
 	for page in README.rst CONTRIBUTING.rst Documentation/*.rst; do \
-		rst2html --strict $$page $(DOCS)/$$(basename $$page .rst).html \
+		rst2html --strict $$page $(OUTPUT)/$$(basename $$page .rst).html \
 			|| exit 1; \
 	done
 
