@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -188,6 +189,22 @@ def man_compile():
             if done.returncode:
                 bad += [f"{name}:"] + done.stdout.splitlines()
     return bad
+
+
+@case("style.docs.readme_commands_run_ok")
+def readme_commands():
+    """Its builds, as they stand, in another folder than /tmp and without
+    optimisation; then what it names below /tmp must be there."""
+    env = dict(os.environ, CFLAGS="-O0", MAKEFLAGS=f"-j{os.cpu_count()}")
+    with tempfile.TemporaryDirectory() as tmp:
+        text = text_of("README.rst").replace("/tmp/", tmp + "/")
+        commands = re.findall(r"^\t(make (?:tools|docs)\b.*)$", text, re.M)
+        bad = [line for command in commands
+               for line in complaints_of("sh", "-c", command, env=env)]
+        results = re.findall(re.escape(tmp) + r"/[\w./-]+", text)
+        bad += [f"is not there: {path.replace(tmp, '/tmp')}"
+                for path in results if not Path(path).exists()]
+    return bad if results else ["README.rst builds nothing"]
 
 
 # -- running ------------------------------------------------------------------
