@@ -8,6 +8,7 @@ A pattern is a shell pattern of names of cases; without one all are run. A case
 is a function that returns complaints, one a line, or raises Skip. The files are
 those that git knows or would add.
 """
+import ast
 import concurrent.futures
 import fnmatch
 import os
@@ -126,6 +127,28 @@ def file_lengths():
             if length > 600]
 
 
+def functions_of(name):
+    """(first line, number of lines) of each function."""
+    text = text_of(name)
+    if SOURCES[name] == "python":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield node.name, node.end_lineno - node.lineno + 1
+        return
+    head = {"c": r"^(\w[^\n;]*)(?:\n[^;{}]*?)?\n\{\n",
+            "shell": r"^(?:function )?(\w+)\(\) *[({].*\n"}[SOURCES[name]]
+    for found in re.finditer(head, text, re.M):
+        body = text[found.start():]
+        yield found[1], body[:re.search(r"^[})]", body, re.M).end()].count("\n") + 1
+
+
+@case("style.tree.functions_up_to_80_lines_ok")
+def function_lengths():
+    """They aim at 40."""
+    return [f"{name}: {function}: {lines} lines" for name in SOURCES
+            for function, lines in functions_of(name) if lines > 80]
+
+
 # -- C --------------------------------------------------------------------------
 
 def kernel_doc_script():
@@ -148,6 +171,11 @@ def kernel_doc():
 
 
 # -- scripts and documents ----------------------------------------------------
+
+@case("style.python.pyflakes_ok")
+def pyflakes():
+    return complaints_of(need("pyflakes3"), *sources("python"))
+
 
 @case("style.shell.shellcheck_ok")
 def shellcheck():
