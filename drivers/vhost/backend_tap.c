@@ -182,7 +182,7 @@ static void *take_frame(struct tap *tap)
 	if (tap->head == tap->tail) {
 		spin_lock(&tap->ring->consumer_lock);
 		tap->tail = __ptr_ring_consume_batched(tap->ring, tap->queue,
-			min(tap->backend.ahead + 1, BATCH));
+						       min(tap->backend.ahead + 1, BATCH));
 		spin_unlock(&tap->ring->consumer_lock);
 		tap->head = 0;
 		tap->nr_ready -= min(tap->nr_ready, tap->tail);

@@ -326,8 +326,8 @@ ssize_t vhx_iotlb_read(struct vhx_dev *dev, struct iov_iter *to,
 		bool is_taken = false;
 
 		err = wait_event_interruptible(dev->iotlb.wait,
-			(is_taken = take_miss(dev, iotlb)) ||
-			!READ_ONCE(dev->iotlb.map));
+					       (is_taken = take_miss(dev, iotlb)) ||
+					       !READ_ONCE(dev->iotlb.map));
 		if (err)
 			return err;
 		if (!is_taken)

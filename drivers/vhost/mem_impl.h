@@ -109,7 +109,7 @@ static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 		return err;
 	if (get_user(*val, (__virtio16 __user *)field))
 		return -EFAULT;
-	virt_rmb();
+	virt_rmb(); /* pairs with the driver's wmb before this field */
 	return 0;
 }
 
@@ -265,8 +265,9 @@ static inline int vhx_mem_count_pieces(struct vhx_mem *mem, u16 first,
 
 	for (i = 0; i < nr; i++) {
 		err = vhx_mem_load16_acquire(mem, VHX_DESC,
-			sizeof(struct vring_packed_desc) * (first + i) +
-			offsetof(struct vring_packed_desc, flags), &flags);
+					     sizeof(struct vring_packed_desc) * (first + i) +
+					     offsetof(struct vring_packed_desc, flags),
+					     &flags);
 		if (err)
 			return err;
 		if ((flags & mask) != want)
@@ -294,7 +295,7 @@ static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
 			break;
 	}
 	user_read_access_end();
-	virt_rmb();
+	virt_rmb(); /* pairs with the driver's wmb before these flags */
 	return i;
 fault:
 	user_read_access_end();

@@ -156,8 +156,8 @@ static void obey(char *line, FILE *out)
 	bool is_json = false;
 	int err = 0;
 
-	for (char *w = strtok_r(line, " \n", &save); w;
-	     w = strtok_r(NULL, " \n", &save)) {
+	for (char *w = strtok_r(line, "\n ", &save); w;
+	     w = strtok_r(NULL, "\n ", &save)) {
 		if (!strcmp(w, "--json"))
 			is_json = true;
 		else if (nr < 3)

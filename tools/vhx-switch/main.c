@@ -22,8 +22,7 @@ static bool is_verbose;
 static char **ctl_words;
 
 static const char doc[] =
-	"A learning switch between guests and taps.\v"
-	"SPEC is one of\n"
+	"A learning switch between guests and taps.\vSPEC is one of\n"
 	"  vhost-user,path=SOCKET[,client][,queues=N][,mrg_rxbuf=off]\n"
 	"  cuse,node=NAME[,mrg_rxbuf=off]\n"
 	"  tap,ifname=NAME\n"

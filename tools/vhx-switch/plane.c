@@ -286,9 +286,9 @@ static void *run(void *arg)
 	pthread_mutex_lock(&lock);
 	while (!is_ending) {
 		give_way();
-		if (serve_all())
+		if (serve_all()) {
 			idle = 0;
-		else if (++idle == IDLE_ROUNDS) {
+		} else if (++idle == IDLE_ROUNDS) {
 			if (arm_all() && !is_ending)
 				sleep_for_more();
 			disarm_all();

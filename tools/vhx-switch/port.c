@@ -167,7 +167,8 @@ int port_add(const char *text, char *why, size_t size)
 	err = parse(port, &spec, words, why, size);
 	if (err)
 		goto err_free;
-	place = err = find_place(port, why, size);
+	err = find_place(port, why, size);
+	place = err;
 	if (err < 0)
 		goto err_free;
 	err = port->ops == &port_tap_ops ? port_tap_open(port, why, size) :

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Taps: the host's own end of the switch. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "switch.h"
 
 /* The header of IFF_VNET_HDR is the one of struct vhx_pkt. */
-_Static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
+static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
 
 static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 {

@@ -212,11 +212,14 @@ static int make_socket(struct port *port, bool is_client, char *why, size_t size
 	int err = vhx_driver_register(config.session, port->path,
 				      is_client ? VHX_DRIVER_CLIENT : 0,
 				      &port->driver);
+	const char *more = "";
 
+	if (err == -EADDRINUSE)
+		more = ": another program listens there, or it is no socket";
+	else if (err == -ENOENT)
+		more = ": make the folder first";
 	if (err)
-		snprintf(why, size, "%s: %s%s", port->path, strerror(-err),
-			 err == -EADDRINUSE ? ": another program listens there, or it is no socket" :
-			 err == -ENOENT ? ": make the folder first" : "");
+		snprintf(why, size, "%s: %s%s", port->path, strerror(-err), more);
 	return err;
 }
 

@@ -55,8 +55,8 @@ static int count_available(struct vhx_ring *ring, u16 pos, unsigned int nr)
 	int ret;
 
 	ret = vhx_mem_count_flags_acquire(ring->mem, index_of(pos), nr,
-		__cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
-		__cpu_to_virtio16(IS_LE, want));
+					  __cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
+					  __cpu_to_virtio16(IS_LE, want));
 	return ret < 0 ? vhx_ring_fail(ring, ret, "descriptor not readable") :
 		ret;
 }

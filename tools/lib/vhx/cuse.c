@@ -78,7 +78,8 @@ static int ask_iotlb(struct vhx_device *dev, u64 iova, u8 perm)
 /* SET_BACKEND starts a queue, not a kick. */
 static int watch_kick(struct vhx_queue *queue, bool is_on)
 {
-	(void)queue, (void)is_on;
+	(void)queue;
+	(void)is_on;
 	return 0;
 }
 
@@ -118,7 +119,8 @@ static int make_client(struct node *node, struct client **result)
 	if (!client)
 		return -ENOMEM;
 	pthread_mutex_init(&client->mutex, NULL);
-	client->tap[0] = client->tap[1] = -1;
+	client->tap[0] = -1;
+	client->tap[1] = -1;
 	err = vhx_device_init(&client->dev, node->driver, &transport,
 			      node->driver->path);
 	if (err) {

@@ -3,6 +3,7 @@
  * The ioctls of vhost-net, on behalf of one open of a node. What an ioctl is
  * refused with is what in-tree vhost-net says.
  */
+#include <assert.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -54,7 +55,8 @@ static int reset_owner(struct client *client, union arg *arg)
 	vhx_device_set_regions(&client->dev, none);
 	vhx_region_unmap_all(none);
 	free(none);
-	client->accepted = client->offloads = 0;
+	client->accepted = 0;
+	client->offloads = 0;
 	vhx_remote_close(&client->owner);
 	return 0;
 }
@@ -191,7 +193,8 @@ static int set_mem_table(struct client *client, union arg *arg)
 /* QEMU's log is private memory: none is offered, and so none is taken. */
 static int refuse_log(struct client *client, union arg *arg)
 {
-	(void)client, (void)arg;
+	(void)client;
+	(void)arg;
 	return -EOPNOTSUPP;
 }
 
@@ -418,7 +421,8 @@ static int set_backend(struct client *client, union arg *arg)
 
 static int refuse_unknown(struct client *client, union arg *arg)
 {
-	(void)client, (void)arg;
+	(void)client;
+	(void)arg;
 	return -ENOTTY;
 }
 
@@ -525,9 +529,9 @@ int vhx_cuse_write_iotlb(struct client *client, const void *msg, size_t len)
 	struct vhost_iotlb_msg iotlb;
 	u32 type;
 
-	_Static_assert(offsetof(struct vhost_msg, iotlb) ==
-		       offsetof(struct vhost_msg_v2, iotlb),
-		       "both versions in one");
+	static_assert(offsetof(struct vhost_msg, iotlb) ==
+		      offsetof(struct vhost_msg_v2, iotlb),
+		      "both versions in one");
 	if (len < at + sizeof(iotlb))
 		return -EINVAL;
 	memcpy(&type, msg, sizeof(type));

@@ -100,7 +100,8 @@ static int get_max_mem_slots(struct conn *conn, union payload *arg)
 
 static int do_nothing(struct conn *conn, union payload *arg)
 {
-	(void)conn, (void)arg;
+	(void)conn;
+	(void)arg;
 	return 0;
 }
 
@@ -223,9 +224,10 @@ static int set_vring_enable(struct conn *conn, union payload *arg)
 static int set_vring_fd(struct conn *conn, const union payload *arg,
 			int (*set)(struct vhx_queue *queue, int fd))
 {
-	bool has_fd = !(arg->num & VRING_NOFD);
+	bool wants_fd = !(arg->num & VRING_NOFD);
+	bool has_fd = conn->nr_fds == 1;
 
-	if (has_fd != (conn->nr_fds == 1) ||
+	if (wants_fd != has_fd ||
 	    (arg->num & ~(u64)(VRING_INDEX_MASK | VRING_NOFD)))
 		return -EINVAL;
 	return vhx_proto_set_vring_fd(&conn->dev, arg->num & VRING_INDEX_MASK,

@@ -18,7 +18,9 @@ struct vhx_queue *vhx_queue_create(struct vhx_device *dev, unsigned int index)
 	memset(queue, 0, sizeof(*queue));
 	queue->dev = dev;
 	queue->index = index;
-	queue->kick = queue->call = queue->err = -1;
+	queue->kick = -1;
+	queue->call = -1;
+	queue->err = -1;
 	queue->is_enabled = !dev->has_enable;
 	queue->ring.mem = &queue->mem;
 	queue->ring.ops = &vhx_split_ops;

@@ -76,6 +76,7 @@ static inline __virtio##bits __cpu_to_virtio##bits(bool is_le, u##bits val) \
 									\
 	return (__force __virtio##bits)raw;				\
 }
+
 RING_ENV_CONVERT(16)
 RING_ENV_CONVERT(32)
 RING_ENV_CONVERT(64)

@@ -202,7 +202,8 @@ int vhx_vhost_user_register(struct vhx_driver *driver)
 	if (!server)
 		return -ENOMEM;
 	server->driver = driver;
-	server->listener.fd = server->timer.fd = -1;
+	server->listener.fd = -1;
+	server->timer.fd = -1;
 	driver->server = server;
 	return is_client(driver) ? make_timer(server) : bind_listener(server);
 }

@@ -161,7 +161,7 @@ struct vhx_span {
  * Context: the queue is locked
  */
 static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,
-					   u8 perm)
+				       u8 perm)
 {
 	const struct vhx_hit *hit = &xlate->hit;
 	bool is_wide = hit->size > VHX_SPAN_MARGIN && hit->perm & perm;

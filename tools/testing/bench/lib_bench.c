@@ -343,7 +343,8 @@ static bool find_cell(const struct cell *table, unsigned int nr, unsigned int i,
 /* One round: A B B A, the first of it each in turn. @ns: a frame */
 static int round_of_cores(enum op op, unsigned int round, double ns[PEERS])
 {
-	ns[0] = ns[1] = 0;
+	ns[0] = 0;
+	ns[1] = 0;
 	for (unsigned int i = 0; i < 2 * PEERS; i++) {
 		unsigned int p = ((i + 1) / 2 + round) % PEERS;
 		uint64_t time;

@@ -342,7 +342,8 @@ int cores_move(const struct peer_ops *ops, struct guest *g, enum op op,
 	job.guest = g;
 	job.op = op;
 	job.frames = frames;
-	job.is_ready = job.is_done = false;
+	job.is_ready = false;
+	job.is_done = false;
 	while (sem_wait(&job.idle))
 		;
 	run_ahead(true);
@@ -373,7 +374,8 @@ int cores_open(struct guest *g)
 		  hlen + g->cell->len, 0);
 	lane_open(&g->lane[RX], &g->front.d.vq[RX], g->rx_area, g->cell->room,
 		  VRING_DESC_F_WRITE);
-	g->lane[RX].avail = g->lane[RX].published = RING;
+	g->lane[RX].avail = RING;
+	g->lane[RX].published = RING;
 	return 0;
 }
 

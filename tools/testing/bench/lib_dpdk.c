@@ -99,8 +99,10 @@ static int hold(unsigned int len)
 {
 	if (rte_pktmbuf_alloc_bulk(pool, mbuf, BATCH))
 		return -ENOMEM;
-	for (unsigned int i = 0; i < BATCH; i++)
-		mbuf[i]->data_len = mbuf[i]->pkt_len = len;
+	for (unsigned int i = 0; i < BATCH; i++) {
+		mbuf[i]->data_len = len;
+		mbuf[i]->pkt_len = len;
+	}
 	return 0;
 }
 

@@ -67,7 +67,8 @@ static unsigned int give(unsigned int at, unsigned int nr)
 /* The buffers are ours, and stay. */
 static void drop(unsigned int at, unsigned int nr)
 {
-	(void)at, (void)nr;
+	(void)at;
+	(void)nr;
 }
 
 const struct peer_ops peer_vhx = {

@@ -302,7 +302,8 @@ static int measure(const struct cell *c, const struct variant *v,
 
 	memset(&b, 0, sizeof(b));
 	b.cell = c;
-	b.tap = b.pkt = -1;
+	b.tap = -1;
+	b.pkt = -1;
 	ret = prepare(&b, v);
 	if (!ret)
 		ret = c->q == TX ? tx_check(&b) : rx_check(&b);

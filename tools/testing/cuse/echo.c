@@ -67,7 +67,8 @@ static void destroy_device(struct vhx_device *dev, void *arg)
 
 	say(server, "destroy", vhx_device_ifname(dev));
 	server->dev = NULL;
-	server->first = server->nr = 0;
+	server->first = 0;
+	server->nr = 0;
 }
 
 static void disconnected(struct vhx_device *dev, void *arg)
@@ -102,7 +103,8 @@ static bool give_back(struct server *server)
 		is_armed = !sent;
 		server->first += sent;
 	}
-	server->first = server->nr = 0;
+	server->first = 0;
+	server->nr = 0;
 	return true;
 }
 
@@ -136,7 +138,8 @@ static int kick_fd(const struct server *server, unsigned int queue)
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	(void)sig, (void)context;
+	(void)sig;
+	(void)context;
 	if (!vhx_sigbus(info))
 		_exit(1);
 }

@@ -173,7 +173,8 @@ static void to_guest(struct port *port)
 
 	while (port->is_full || (port->is_full = read_tap(port))) {
 		if (vhx_enqueue_burst(port->dev, 0, &pkt, 1)) {
-			port->is_full = is_armed = false;
+			port->is_full = false;
+			is_armed = false;
 		} else {
 			if (is_armed ||
 			    vhx_queue_notification(port->dev, 0, true) <= 0)
@@ -198,7 +199,9 @@ static int turn(struct vhx_session *session)
 		at[1].fd = is_on && port->is_full ?
 			vhx_queue_kick_fd(port->dev, 0) : -1;
 		at[2].fd = is_on ? vhx_queue_kick_fd(port->dev, 1) : -1;
-		at[0].events = at[1].events = at[2].events = POLLIN;
+		at[0].events = POLLIN;
+		at[1].events = POLLIN;
+		at[2].events = POLLIN;
 	}
 	if (poll(pfd, sizeof(pfd) / sizeof(pfd[0]), -1) < 0)
 		return errno == EINTR ? 0 : -errno;

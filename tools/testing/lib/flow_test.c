@@ -551,7 +551,8 @@ TEST_F(flow, empty_buffer_stops)
 	ASSERT_LE(0, vq_add(vq, &good, 0, 1));
 	vq_publish(vq);
 	/* both buffers are fetched for two frames */
-	self->pkt[0].len = self->pkt[1].len = 1000;
+	self->pkt[0].len = 1000;
+	self->pkt[1].len = 1000;
 	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 2));
 	EXPECT_EQ(0, vq_used(vq));
 	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats));

@@ -107,9 +107,13 @@ int front_connect(struct front *f, const char *path)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	memset(f, 0, sizeof(*f));
-	f->memfd = f->request_fd = -1;
-	for (int q = 0; q < 2; q++)
-		f->d.vq[q].kick = f->d.vq[q].call = f->d.vq[q].err = -1;
+	f->memfd = -1;
+	f->request_fd = -1;
+	for (int q = 0; q < 2; q++) {
+		f->d.vq[q].kick = -1;
+		f->d.vq[q].call = -1;
+		f->d.vq[q].err = -1;
+	}
 	strcpy(address.sun_path, path);
 	f->d.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return connect(f->d.fd, (struct sockaddr *)&address,
@@ -288,11 +292,11 @@ int front_open(struct front *f, const char *path, uint64_t features,
 
 void front_close(struct front *f)
 {
-
 	dev_close(&f->d);
 	if (f->memfd >= 0)
 		close(f->memfd);
 	if (f->request_fd >= 0)
 		close(f->request_fd);
-	f->memfd = f->request_fd = -1;
+	f->memfd = -1;
+	f->request_fd = -1;
 }

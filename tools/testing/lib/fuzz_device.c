@@ -557,7 +557,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	int sock;
 
-	(void)argc, (void)argv;
+	(void)argc;
+	(void)argv;
 	if (getenv("FUZZ_SEEDS"))
 		write_seeds(getenv("FUZZ_SEEDS"));
 	snprintf(path, sizeof(path), "/tmp/vhx-fuzz-%d", getpid());
@@ -583,7 +584,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	atexit(remove_socket);
 	/* A fuzzer whose set-up is refused would find nothing, and not say so. */
 	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
-		taken = given = 0;
+		taken = 0;
+		given = 0;
 		LLVMFuzzerTestOneInput(seeds[i].bytes, seeds[i].len);
 		if (!taken || !given)
 			fprintf(stderr, "%s: %u, %u frames\n", seeds[i].name,

@@ -38,10 +38,14 @@ static int count_fds(void)
 
 FIXTURE_SETUP(proto)
 {
-	self->f.d.fd = self->f.memfd = self->f.request_fd = -1;
-	for (int q = 0; q < 2; q++)
-		self->f.d.vq[q].kick = self->f.d.vq[q].call =
-			self->f.d.vq[q].err = -1;
+	self->f.d.fd = -1;
+	self->f.memfd = -1;
+	self->f.request_fd = -1;
+	for (int q = 0; q < 2; q++) {
+		self->f.d.vq[q].kick = -1;
+		self->f.d.vq[q].call = -1;
+		self->f.d.vq[q].err = -1;
+	}
 	self->nr_fds = count_fds();
 	ASSERT_EQ(0, user_open(&self->u, 2, 0));
 	ASSERT_EQ(0, user_start(&self->u));
@@ -383,7 +387,8 @@ TEST_F(proto, peer_that_never_reads_is_hung_up_on)
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	(void)sig, (void)context;
+	(void)sig;
+	(void)context;
 	if (!vhx_sigbus(info))
 		_exit(99);
 }

@@ -72,7 +72,8 @@ static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
 static void features_changed(struct vhx_device *dev, uint64_t features,
 			     void *arg)
 {
-	(void)dev, (void)features;
+	(void)dev;
+	(void)features;
 	note(arg, 'f');
 }
 

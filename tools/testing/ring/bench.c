@@ -69,7 +69,8 @@ static int bench(const struct rig_variant *variant, unsigned int i,
 		count += (u32)nr;
 	}
 	printf("bench.%s_event_n%u.%s_burst_%u %.1f ns/buffer, %u buffers\n",
-	       rig_is_packed(rig) ? "packed" : "split.v1", variant->num, shapes[i].name, max, (double)ns / count, count);
+	       rig_is_packed(rig) ? "packed" : "split.v1", variant->num,
+	       shapes[i].name, max, (double)ns / count, count);
 	rig_destroy(rig);
 	return 0;
 }

@@ -257,6 +257,10 @@ static void run_op(struct fuzz *fuzz, u8 code)
 	enum fuzz_op op = code & ((1u << FUZZ_OP_BITS) - 1);
 	u32 arg = code >> FUZZ_OP_BITS;
 
+	if (op == FUZZ_FAIL) {
+		fuzz->mem.fail_at = fuzz->mem.nr_access + arg;
+		return;
+	}
 	if (op == FUZZ_FETCH) {
 		op_fetch(fuzz, arg);
 	} else if (op == FUZZ_COMPLETE) {
@@ -268,9 +272,6 @@ static void run_op(struct fuzz *fuzz, u8 code)
 	} else if (op == FUZZ_PUBLISH) {
 		split_set_avail_idx(&fuzz->drv,
 				    (u16)(fuzz->drv.avail_pos + arg));
-	} else if (op == FUZZ_FAIL) {
-		fuzz->mem.fail_at = fuzz->mem.nr_access + arg;
-		return;
 	} else {
 		op_other(fuzz, op);
 	}
@@ -289,8 +290,8 @@ static void set_up(struct fuzz *fuzz, const struct fuzz_header *header)
 	fuzz->flags = header->flags;
 	fuzz->ops = is_packed ? &driver_packed_ops : &driver_split_ops;
 	for (i = 0; i < VHX_AREAS; i++)
-		fuzz->mem.len[i] = fuzz->ops->area_len(
-			(enum vhx_area)i, num, has_event_idx);
+		fuzz->mem.len[i] = fuzz->ops->area_len((enum vhx_area)i, num,
+						       has_event_idx);
 	fuzz->mem.len[MEM_GUEST] = FUZZ_GUEST_LEN;
 	for (i = 0; i <= MEM_GUEST; i++) {
 		fuzz->mem.area[i] = calloc(1, fuzz->mem.len[i]);

@@ -26,8 +26,8 @@ struct rig *rig_create(const struct rig_variant *variant)
 
 	rig->variant = *variant;
 	for (i = 0; i < VHX_AREAS; i++)
-		rig->mem.len[i] = variant->driver->area_len(
-			(enum vhx_area)i, num, variant->has_event_idx);
+		rig->mem.len[i] = variant->driver->area_len((enum vhx_area)i, num,
+							    variant->has_event_idx);
 	rig->mem.len[MEM_GUEST] = num * RIG_TABLE_LEN * 16u + RIG_SCRATCH_LEN;
 	for (i = 0; i <= MEM_GUEST; i++)
 		rig->mem.area[i] = alloc(1, rig->mem.len[i]);

@@ -166,15 +166,14 @@ TEST_F(packed, start_asks_for_kicks_ok)
 TEST_F(packed, start_takes_both_halves_of_the_base_ok)
 {
 	struct rig *rig = self->rig;
-	u32 num = rig->variant.num, i, k;
+	const struct driver_ops *driver = rig->variant.driver;
+	u16 len = rig->variant.num;
+	u32 num = rig_min(len, 5), i, k;
 
-	num = rig_min(num, 5);
 	for (i = 0; i < 2 * num; i++) {
 		for (k = i + 1; k < i + num; k++) {
-			u32 used = rig->variant.driver->base_after(
-				rig->variant.num, 0x8000, i) & 0xffff;
-			u32 avail = rig->variant.driver->base_after(
-				rig->variant.num, 0x8000, k) & 0xffff;
+			u32 used = driver->base_after(len, 0x8000, i) & 0xffff;
+			u32 avail = driver->base_after(len, 0x8000, k) & 0xffff;
 
 			if (!used)
 				continue;
@@ -347,9 +346,10 @@ TEST_F(packed_event, event_decides_calls)
 		for (step = 1; step <= num; step++) {
 			for (ev = 0; ev < 2 * num; ev++) {
 				u16 event = pos_after(rig, ev);
+				u32 base;
 
-				ASSERT_EQ(0, rig_restart(rig,
-						rig_base_before(rig, at + 1)));
+				base = rig_base_before(rig, at + 1);
+				ASSERT_EQ(0, rig_restart(rig, base));
 				ASSERT_EQ(0, rig_cycle(rig, 1));
 				ASSERT_EQ(1, rig_call_needed(rig));
 				packed_set_event(&rig->drv, event, DESC);

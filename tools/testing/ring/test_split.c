@@ -253,7 +253,6 @@ TEST_F(split, used_entry_layout_ok)
 	EXPECT_EQ(0, memcmp(rig->mem.area[VHX_DEVICE], rig->variant.is_le ? le : be, 12));
 }
 
-
 /* In order, one entry stands for a batch that has nothing to read (§2.7.9). */
 TEST_F(split_in_order, batch_is_one_entry_ok)
 {

@@ -35,7 +35,9 @@ FIXTURE_VARIANT_ADD(backend, macvtap) { .kind = BE_MACVTAP };
 
 FIXTURE_SETUP(backend)
 {
-	self->d.fd = self->kmsg = self->n.tap = self->n.pkt = -1;
+	self->d.fd = -1;
+	self->kmsg = -1;
+	self->n = (struct net){ .tap = -1, .pkt = -1 };
 	if (variant->compat && !compat_works())
 		SKIP(return, "no 32-bit system calls in this kernel");
 	self->kmsg = kmsg_open();
@@ -183,8 +185,7 @@ TEST_F(backend, bad_ring_address_efault)
 			a.avail_user_addr = KERNEL_ADDR;
 		else
 			a.used_user_addr = KERNEL_ADDR;
-		ASSERT_EQ(0, dev_ioctl(&self->d, VHOST_SET_VRING_ADDR, &a,
-				       sizeof(a)));
+		ASSERT_EQ(0, dev_ioctl(&self->d, VHOST_SET_VRING_ADDR, &a, sizeof(a)));
 		EXPECT_EQ(-EFAULT, dev_backend(&self->d, TX, self->n.tap))
 			TH_LOG("area %d", area);
 	}
@@ -196,8 +197,7 @@ TEST_F(backend, bad_ring_address_efault)
 TEST_F(backend, unmapped_used_ring_efault)
 {
 	struct vhost_vring_addr a;
-	void *hole = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE |
-			  MAP_ANONYMOUS, -1, 0);
+	void *hole = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	RUN_IF_SET_UP();
 	ASSERT_EQ(0, rings(self));

@@ -40,16 +40,16 @@ static int open_tap(const char *name)
 		return -EOPNOTSUPP;
 	}
 	/* noqueue has nowhere to keep frames */
-	if (run("ip link set %s txqueuelen %d up && "
-		"tc qdisc replace dev %s root pfifo limit 1000", name, QUEUE,
-		name))
+	if (run("ip link set %s txqueuelen %d up", name, QUEUE) ||
+	    run("tc qdisc replace dev %s root pfifo limit 1000", name))
 		return -EIO;
 	return fd;
 }
 
 FIXTURE_SETUP(backpressure)
 {
-	self->d.fd = self->n.pkt = -1;
+	self->d.fd = -1;
+	self->n.pkt = -1;
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, netns_enter());
 	self->n.tap = open_tap("vt0");

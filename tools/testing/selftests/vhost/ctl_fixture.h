@@ -22,7 +22,8 @@ FIXTURE_VARIANT_ADD(fixture, native) { .compat = false };		\
 FIXTURE_VARIANT_ADD(fixture, compat) { .compat = true };		\
 FIXTURE_SETUP(fixture)							\
 {									\
-	self->d.fd = self->kmsg = -1;					\
+	self->d.fd = -1;						\
+	self->kmsg = -1;						\
 	if (variant->compat && !compat_works())				\
 		SKIP(return, "no 32-bit system calls in this kernel");	\
 	self->kmsg = kmsg_open();					\

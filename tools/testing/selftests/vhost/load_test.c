@@ -300,7 +300,8 @@ TEST_F(load, owner_killed_ok)
 		close(p[0]);
 		close(p[1]);
 		ASSERT_EQ(0, ready(self, variant->features));
-		self->sent = self->used = 0;
+		self->sent = 0;
+		self->used = 0;
 		ASSERT_EQ(0, dev_backend(&self->d, TX, self->n.tap));
 		ASSERT_EQ(0, sender_start(self));
 		EXPECT_EQ(0, progress(self, 50, WAIT_MS));

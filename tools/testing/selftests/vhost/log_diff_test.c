@@ -248,7 +248,8 @@ static int rx_stream(fix *f, unsigned int n)
 		while (vq->n_free && offer(f) >= 0)
 			;
 		vq_publish_kick(vq);
-		bytes = due = 0;
+		bytes = 0;
+		due = 0;
 		for (int i = 0; !ret && i < 4 && f->sent < end; i++) {
 			size_t len = frame_len(f->sent);
 

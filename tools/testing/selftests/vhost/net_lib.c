@@ -157,8 +157,7 @@ int macvtap_prepare(void)
 		return ret;
 	return run("mount -t tmpfs none /mnt && ip -batch - <<-END\n"
 		   "link add vt0l mtu 65521 type veth peer name vt0p mtu 65521\n"
-		   "link add link vt0l name vt0 address 02:00:00:00:00:11 "
-		   "type macvtap mode bridge\n"
+		   "link add link vt0l name vt0 address 02:00:00:00:00:11 type macvtap mode bridge\n"
 		   "link set vt0l up\n"
 		   "link set vt0p up\n"
 		   "END\n");
@@ -252,7 +251,8 @@ int net_open(struct net *n, enum backend kind, unsigned int hdr_len)
 	int ret = kind == BE_TAP ? netns_enter() : 0;
 
 	n->kind = kind;
-	n->tap = n->pkt = -1;
+	n->tap = -1;
+	n->pkt = -1;
 	if (ret)
 		return ret;
 	strcpy(n->tap_if, kind == BE_PACKET ? "vt0l" : "vt0");
@@ -273,7 +273,8 @@ void net_close(struct net *n)
 		close(n->tap);
 	if (n->pkt >= 0)
 		close(n->pkt);
-	n->tap = n->pkt = -1;
+	n->tap = -1;
+	n->pkt = -1;
 }
 
 static int pkt_hdr(int fd, unsigned int hdr_len)

@@ -77,7 +77,7 @@ static void compat_fault(int sig)
 
 bool compat_works(void)
 {
-	void (*old)(int) = signal(SIGSEGV, compat_fault);
+	sighandler_t old = signal(SIGSEGV, compat_fault);
 	bool works = false;
 
 	if (!sigsetjmp(compat_env, 1))
@@ -171,8 +171,11 @@ int dev_open(struct dev *d)
 	memset(d, 0, sizeof(*d));
 	d->compat = compat;
 	d->fd = open(node_path(), O_RDWR | O_CLOEXEC);
-	for (int q = 0; q < 2; q++)
-		d->vq[q].kick = d->vq[q].call = d->vq[q].err = -1;
+	for (int q = 0; q < 2; q++) {
+		d->vq[q].kick = -1;
+		d->vq[q].call = -1;
+		d->vq[q].err = -1;
+	}
 	return d->fd < 0 ? -errno : 0;
 }
 
@@ -308,10 +311,14 @@ void vq_rewind(struct vq *vq, uint16_t idx)
 		packed_rewind(vq, idx);
 		return;
 	}
-	vq->avail_idx = vq->used_idx = vq->kicked_idx = idx;
-	vq->avail->idx = vq->used->idx = g16(vq->dev, idx);
+	vq->avail_idx = idx;
+	vq->used_idx = idx;
+	vq->kicked_idx = idx;
+	vq->avail->idx = g16(vq->dev, idx);
+	vq->used->idx = g16(vq->dev, idx);
 	vq->avail->flags = 0;
-	*vq_used_event(vq) = *vq_avail_event(vq) = g16(vq->dev, idx);
+	*vq_used_event(vq) = g16(vq->dev, idx);
+	*vq_avail_event(vq) = g16(vq->dev, idx);
 	vq->free_head = 0;
 	vq->free_tail = vq->num - 1;
 	vq->n_free = vq->num;

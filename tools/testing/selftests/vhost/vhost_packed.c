@@ -53,8 +53,11 @@ void packed_rewind(struct vq *vq, uint16_t pos)
 		};
 		vq->next[i] = 1;
 	}
-	vq->packed_avail = vq->packed_used = vq->packed_held = pos;
-	vq->packed_added = vq->packed_flags = 0;
+	vq->packed_avail = pos;
+	vq->packed_used = pos;
+	vq->packed_held = pos;
+	vq->packed_added = 0;
+	vq->packed_flags = 0;
 	vq->packed_is_batch = false;
 	vq->n_free = vq->num;
 	vq->driver_event->off_wrap = 0;
