@@ -11,6 +11,7 @@ those that git knows or would add.
 import ast
 import concurrent.futures
 import fnmatch
+import hashlib
 import os
 import re
 import subprocess
@@ -19,9 +20,12 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("VHX_CACHE") or Path(
+    os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vhx"))
 CASES = {}
+TESTS = "tools/testing/"
 # Copied from the kernel as they are.
-FOREIGN = "tools/testing/selftests/kselftest"
+FOREIGN = TESTS + "selftests/kselftest"
 COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
     "-o /dev/null -".split()
 
@@ -168,6 +172,89 @@ def kernel_doc():
     script = kernel_doc_script()
     return run("perl", script, "-none", "-Wall",
                *sources("c")).stdout.splitlines()
+
+
+# What checkpatch says and what is no fault, with the reason.
+ACCEPTED = {
+    "ring/ is compiled where there is no BIT()": "BIT_MACRO",
+    "compat.h: a function of a newer kernel that does nothing in an older one":
+        "MACRO_ARG_UNUSED",
+    "the argument is the name of a member": "MACRO_ARG_PRECEDENCE",
+    "locks are described by the kernel-doc of their struct":
+        "UNCOMMENTED_DEFINITION",
+    "messages are not split": "LONG_LINE_STRING",
+}
+ACCEPTED_USER = {
+    "only the kernel has what it asks for": "ARRAY_SIZE MINMAX STRCPY STRNCPY "
+        "PREFER_DEFINED_ATTRIBUTE_MACRO VOLATILE",
+    "arrays of char * that a library writes to": "STATIC_CONST_CHAR_ARRAY",
+    "macros that define functions, and swap() as in the kernel":
+        "COMPLEX_MACRO MACRO_ARG_REUSE",
+}
+ACCEPTED_TESTS = {
+    "what macros of kselftest_harness.h expand to": "BRACES LINE_SPACING "
+        "MACRO_WITH_FLOW_CONTROL MULTISTATEMENT_MACRO_USE_DO_WHILE NEW_TYPEDEFS",
+    "libFuzzer's names": "CAMELCASE",
+    "words of test names": "EMBEDDED_FUNCTION_NAME",
+    "a system call that the kernel lacks": "ENOSYS",
+    "`enum op op`": "REPEATED_WORD",
+    "tables of cases, one a line": "TRAILING_STATEMENTS",
+}
+
+
+def checkpatch_command(*accepted):
+    """No Debian package has it: from the source of the debug kernel, where the
+    rig has built that."""
+    scripts = sorted(CACHE.glob("kernels/*/src/scripts/checkpatch.pl"))
+    if not scripts:
+        raise Skip("no checkpatch.pl: the rig has fetched no kernel source here")
+    types = [kind for reasons in accepted for kind in reasons.values()]
+    return ["perl", scripts[-1], "--strict", "--no-tree", "--no-summary",
+            "--show-types", "--terse", "--ignore",
+            ",".join(" ".join(types).split()), "-f"]
+
+
+def checkpatch(area, names, *accepted):
+    """It takes a minute for all: what was clean once is not read again."""
+    command = checkpatch_command(*accepted)
+    keys = {name: hashlib.sha256(f"{command} {text_of(name)}".encode()).hexdigest()
+            for name in names}
+    clean = CACHE / "style" / f"checkpatch-{area}"
+    known = clean.read_text().split() if clean.exists() else []
+    new = [name for name in names if keys[name] not in known]
+    bad = complaints_of(*command, *new) if new else []
+    faulty = {line.split(":")[0] for line in bad}
+    if all(name in names for name in faulty):
+        clean.parent.mkdir(parents=True, exist_ok=True)
+        clean.write_text("\n".join(keys[name] for name in names
+                                   if name not in faulty))
+    return bad
+
+
+@case("style.c.checkpatch_selftests_ok")
+def checkpatch_selftests():
+    return checkpatch("selftests", sources("c", under=[TESTS + "selftests/"]),
+                      ACCEPTED, ACCEPTED_USER, ACCEPTED_TESTS)
+
+
+@case("style.c.checkpatch_other_tests_ok")
+def checkpatch_other_tests():
+    names = [name for name in sources("c", under=[TESTS])
+             if not name.startswith(TESTS + "selftests/")]
+    return checkpatch("tests", names, ACCEPTED, ACCEPTED_USER, ACCEPTED_TESTS)
+
+
+@case("style.c.checkpatch_library_ok")
+def checkpatch_library():
+    return checkpatch("library", sources("c", under=["tools/lib/",
+                                                     "tools/vhx-switch/"]),
+                      ACCEPTED, ACCEPTED_USER)
+
+
+@case("style.c.checkpatch_module_ok")
+def checkpatch_module():
+    return checkpatch("module", sources("c", under=["drivers/", "include/"]),
+                      ACCEPTED)
 
 
 # -- scripts and documents ----------------------------------------------------
