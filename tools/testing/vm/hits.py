@@ -28,6 +28,7 @@ class Hits:
 
     def __init__(self, *functions):
         self.functions = functions
+        self.paths = {}
         self.counts = {}
 
     def __enter__(self):
@@ -38,25 +39,30 @@ class Hits:
                 put(f"{path}/set_ftrace_filter", name)
                 put(f"{path}/buffer_size_kb", "16")
                 put(f"{path}/current_tracer", "function")
+                self.paths[name] = path
             except OSError:
                 os.rmdir(path)
                 self.counts[name] = None
         return self
 
-    def __exit__(self, *exc):
-        for name in self.functions:
-            path = f"{TRACEFS}/instances/vhx-{name}"
-            if not os.path.isdir(path):
-                continue
-            put(f"{path}/tracing_on", "0")
+    def read(self):
+        """The counts so far; after the end they stay."""
+        for name, path in self.paths.items():
             total = 0
             for stats in glob.glob(f"{path}/per_cpu/cpu*/stats"):
                 with open(stats) as file:
                     fields = dict(line.split(":")[:2] for line in file)
                 total += int(fields["entries"]) + int(fields["overrun"])
+            self.counts[name] = total
+
+    def __exit__(self, *exc):
+        for path in self.paths.values():
+            put(f"{path}/tracing_on", "0")
+        self.read()
+        for path in self.paths.values():
             put(f"{path}/current_tracer", "nop")
             os.rmdir(path)
-            self.counts[name] = total
+        self.paths.clear()
 
 
 class Path:
@@ -71,10 +77,14 @@ class Path:
         self.hits.__enter__()
         return self
 
+    def read(self):
+        """Kicks and calls so far."""
+        self.hits.read()
+        return self.first(KICKS[self.accel]), self.first(CALLS[self.accel])
+
     def __exit__(self, *exc):
         self.hits.__exit__()
-        self.kicks = self.first(KICKS[self.accel])
-        self.calls = self.first(CALLS[self.accel])
+        self.kicks, self.calls = self.read()
 
     def first(self, names):
         found = [self.hits.counts[n] for n in names
