@@ -1,20 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make demo: one guest through our module and, in the same boot, through
-# in-tree vhost_net; ends with a table.  --in-tree-twice leaves ours out, to
-# see how far two runs of the same module differ.
+# make demo: a guest on our module and one on in-tree vhost_net, in one boot and
+# in turns; ends with a table.  --ours-twice has both on ours, to see how far
+# two guests on the same module differ.
 set -euo pipefail
 
 vm=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/vm
 host=6.1 guest=6.12
 modules=(vhx_net vhost_net)
-build=(-b)
 
 case ${1:-} in
---in-tree-twice) modules=(vhost_net vhost_net) build=() ;;
+--ours-twice) modules=(vhx_net vhx_net) ;;
 '') ;;
-*) echo "usage: demo.sh [--in-tree-twice]" >&2; exit 2 ;;
+*) echo "usage: demo.sh [--ours-twice]" >&2; exit 2 ;;
 esac
 
 step() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
@@ -32,15 +31,13 @@ step "packages that are missing"
 step "kernels: Debian's $host for the machine, $guest for the guest"
 quiet "$vm" fetch "$host"
 quiet "$vm" fetch "$guest"
-if [ ${#build[@]} -gt 0 ]; then
-	step "the module, for $host"
-	quiet "$vm" build "$host"
-fi
+step "the module, for $host"
+quiet "$vm" build "$host"
 quiet "$vm" initramfs "$guest"
 step "booting $host"
 # QEMU's and the build's words go to the log; the run's own go through
 status=0
-"$vm" run "${build[@]}" -g "$guest" -t 280 "$host" -- \
+"$vm" run -b -g "$guest" "$host" -- \
 	tools/testing/vm/demo-inside.py "${modules[@]}" 2>"$log" || status=$?
 if [ $status != 0 ]; then
 	cat "$log" >&2
