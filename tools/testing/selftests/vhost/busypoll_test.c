@@ -13,8 +13,9 @@
 #define RING	256
 #define LEN	100
 #define TRIES	50
-#define LONG	3000000u	/* about 3 s */
-#define PROMPT	1000		/* ms; far less than LONG */
+#define SHORT	(100 * slowness())	/* ms */
+#define LONG	(3000000u * slowness())	/* us, about 3 s */
+#define PROMPT	(1000 * slowness())	/* ms; far less than LONG */
 
 FIXTURE(busypoll) {
 	struct dev d;
@@ -193,12 +194,12 @@ TEST_F(busypoll, tx_without_kick_ok)
 	struct vq *vq = &self->d.vq[TX];
 	int hits = 0;
 
-	ASSERT_EQ(0, set_window(self, TX, 100000));
+	ASSERT_EQ(0, set_window(self, TX, SHORT * 1000));
 	for (int i = 0; i < TRIES && hits < 5; i++) {
 		ASSERT_EQ(0, tx_one(self, 2 * i));
 		ASSERT_LE(0, tx_add_frame(self, 2 * i + 1));
 		vq_publish(vq);
-		if (!vq_spin(vq, 1, 50))
+		if (!vq_spin(vq, 1, SHORT / 2))
 			hits++;
 		else
 			vq_kick(vq);
@@ -217,7 +218,7 @@ TEST_F(busypoll, tx_without_kick_ok)
 /* A frame that comes within the window needs no wake-up. */
 TEST_F(busypoll, rx_within_window_ok)
 {
-	ASSERT_EQ(0, set_window(self, RX, 100000));
+	ASSERT_EQ(0, set_window(self, RX, SHORT * 1000));
 	for (int i = 0; i < TRIES; i++)
 		ASSERT_EQ(0, rx_one(self, i));
 	if (counter(self, "vhx-rx-polls") >= 0) {

@@ -7,6 +7,18 @@
 
 #include "net_lib.h"
 
+/* The time that each test may take, on a kernel that needs longer. */
+static inline void stretch_timeouts(void)
+{
+	for (struct __fixture_metadata *f = __fixture_list; f; f = f->next)
+		for (struct __test_metadata *t = f->tests; t; t = t->next)
+			t->timeout *= slowness();
+}
+
+/* TEST_HARNESS_MAIN calls it when all tests are known, and runs them. */
+#define test_harness_run(argc, argv)					\
+	(stretch_timeouts(), test_harness_run(argc, argv))
+
 /* A complaint of the kernel fails the test that caused it. */
 #define EXPECT_QUIET_KERNEL(fd) do {					\
 	char __line[256] = "";						\

@@ -235,7 +235,7 @@ TEST_F(load, tap_deleted_returns_all)
 	/* more than the ring holds, unless they come back */
 	EXPECT_EQ(0, progress(self, 2 * RING, SOON_MS));
 	ASSERT_EQ(0, sender_stop(self));
-	EXPECT_EQ(0, drain(self, 500));
+	EXPECT_EQ(0, drain(self, SOON_MS));
 	EXPECT_EQ(0, dev_backend(&self->d, TX, -1));
 }
 

@@ -5,6 +5,7 @@
 #
 #   VHX_NODE    node to test (/dev/vhost-net)
 #   VHX_MODULE  module behind it (guessed from the node)
+#   VHX_SLOW    factor of all that has a deadline, for slow kernels (1)
 #   OUTPUT      where the programs are (beside this script)
 #
 #   run.sh [PROGRAM...]     default: all of them

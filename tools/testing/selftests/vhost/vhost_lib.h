@@ -59,8 +59,8 @@ struct vhost_features_array {
 #define MEM_SIZE	(320UL << 20)	/* bytes; touched on demand */
 #define RING_AREA	(2UL << 20)	/* bytes of ring, per virtqueue */
 #define TABLE_LEN	32		/* descriptors in one indirect table */
-#define WAIT_MS		5000		/* deadline of what must happen */
-#define SOON_MS		2000	/* the same, where in-tree is known to fail */
+#define WAIT_MS		(5000 * slowness()) /* deadline of what must happen */
+#define SOON_MS		(2000 * slowness()) /* where in-tree is known to fail */
 
 enum { RX = 0, TX = 1 };
 
@@ -175,6 +175,7 @@ uint16_t *vq_avail_event(struct vq *vq);
 uint64_t event_read(int fd);
 int event_wait(int fd, int ms);
 int64_t now_ms(void);
+int slowness(void);
 
 /* what the device did to the machine */
 int worker_tid_of(pid_t owner, unsigned int id);

@@ -354,6 +354,15 @@ int64_t now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+/* How much longer everything may take on this kernel: VHX_SLOW, else 1. */
+int slowness(void)
+{
+	const char *s = getenv("VHX_SLOW");
+	int n = s ? atoi(s) : 1;
+
+	return n > 0 ? n : 1;
+}
+
 static int find_comm(const char *folder, const char *comm)
 {
 	DIR *dir = opendir(folder);

@@ -11,7 +11,8 @@
 
 #define BURSTS		50
 #define MOVES		20
-#define MOVES_MS	15000	/* deadline of them: each has two grace periods */
+/* deadline of them: each has two grace periods */
+#define MOVES_MS	(15000 * slowness())
 
 FIXTURE(mode) {
 	struct dev d;
