@@ -15,9 +15,12 @@ static inline void stretch_timeouts(void)
 			t->timeout *= slowness();
 }
 
-/* TEST_HARNESS_MAIN calls it when all tests are known, and runs them. */
+/*
+ * TEST_HARNESS_MAIN calls it when all tests are known, and runs them. They share
+ * a network namespace, which costs more than most tests; each has its own taps.
+ */
 #define test_harness_run(argc, argv)					\
-	(stretch_timeouts(), test_harness_run(argc, argv))
+	(stretch_timeouts(), netns_enter(), test_harness_run(argc, argv))
 
 /* A complaint of the kernel fails the test that caused it. */
 #define EXPECT_QUIET_KERNEL(fd) do {					\

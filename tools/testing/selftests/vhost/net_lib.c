@@ -53,10 +53,15 @@ static void write_file(const char *path, const char *text)
 
 /*
  * A network namespace of our own, without IPv6 so that nothing but the test
- * sends; and a mount namespace whose /sys shows its devices.
+ * sends; and a mount namespace whose /sys shows its devices. Once a process:
+ * its children have the same one.
  */
 int netns_enter(void)
 {
+	static bool is_in;
+
+	if (is_in)
+		return 0;
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS))
 		return -errno;
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -65,6 +70,7 @@ int netns_enter(void)
 		return -errno;
 	write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
 	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	is_in = true;
 	return 0;
 }
 
@@ -145,7 +151,7 @@ static int macvtap_node(const char *name)
 }
 
 /*
- * A namespace with macvtap vt0 over one end of a veth pair, whose other end is
+ * A namespace with macvtap mv0 over one end of a veth pair, whose other end is
  * vt0p. Making one takes long, so each program does it once, before main.
  * Packet sockets are bound to vt0l, below the macvtap.
  */
@@ -157,7 +163,7 @@ int macvtap_prepare(void)
 		return ret;
 	return run("mount -t tmpfs none /mnt && ip -batch - <<-END\n"
 		   "link add vt0l mtu 65521 type veth peer name vt0p mtu 65521\n"
-		   "link add link vt0l name vt0 address 02:00:00:00:00:11 type macvtap mode bridge\n"
+		   "link add link vt0l name mv0 address 02:00:00:00:00:11 type macvtap mode bridge\n"
 		   "link set vt0l up\n"
 		   "link set vt0p up\n"
 		   "END\n");
@@ -255,7 +261,8 @@ int net_open(struct net *n, enum backend kind, unsigned int hdr_len)
 	n->pkt = -1;
 	if (ret)
 		return ret;
-	strcpy(n->tap_if, kind == BE_PACKET ? "vt0l" : "vt0");
+	strcpy(n->tap_if, kind == BE_TAP ? "vt0" :
+	       kind == BE_MACVTAP ? "mv0" : "vt0l");
 	strcpy(n->host_if, kind == BE_TAP ? "vt0" : "vt0p");
 	n->tap = guest_end_open(n, hdr_len);
 	if (n->tap < 0)

@@ -3,6 +3,7 @@
  * Workers are charged and frozen with their owner: a task as the thread of it
  * that it is, a kthread since it joins the owner's groups.
  */
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -36,6 +37,8 @@ FIXTURE_SETUP(cgroup)
 {
 	self->kmsg = kmsg_open();
 	ASSERT_EQ(0, rig_open(&self->r));
+	/* mounts of a test end with it */
+	ASSERT_EQ(0, unshare(CLONE_NEWNS));
 	ASSERT_EQ(0, mount("none", "/mnt", "tmpfs", 0, NULL));
 	ASSERT_EQ(0, mkdir(ROOT, 0700));
 }
