@@ -5,6 +5,7 @@
  * rewritten. Bounded by counts, not by time.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -116,7 +117,7 @@ static int progress(fix *f, unsigned int n, int ms)
 	while (__atomic_load_n(&f->used, __ATOMIC_ACQUIRE) < from + n) {
 		if (now_ms() > end)
 			return -ETIMEDOUT;
-		sched_yield();
+		poll(NULL, 0, 1);
 	}
 	return 0;
 }
