@@ -13,27 +13,34 @@ bin=$1
 shift
 modprobe -a tun tap macvtap
 
-test_module() { # module node programs...
-	module=$1 node=$2
-	shift 2
+# A write to /out costs two requests to the host, and a test writes many lines:
+# they are gathered for a second. What is there when a machine dies says where.
+test_module() { # module node stream programs...
+	module=$1 node=$2 stream=$3
+	shift 3
+	: >>"/run/$stream"
+	tail ---disable-inotify -s 1 -n +1 -f "/run/$stream" >"$VHX_OUT/$stream" &
 	VHX_NODE=$node VHX_MODULE=$module OUTPUT=$bin \
-		tools/testing/selftests/vhost/run.sh "$@" ||
+		tools/testing/selftests/vhost/run.sh "$@" >>"/run/$stream" ||
 		echo "$module: some tests failed" >&2
+	{ kill $! && wait $!; } 2>/dev/null || :
+	cp "/run/$stream" "$VHX_OUT/$stream"
 	rmmod "$module"
 }
 
 test_in_tree() { # programs...
 	modprobe vhost_net
-	test_module vhost_net /dev/vhost-net "$@" >>"$VHX_OUT/vhost_net.tap"
+	test_module vhost_net /dev/vhost-net vhost_net.tap "$@"
 }
 
 if [ -e "${VHX_IN_TREE_TAP:-}" ]; then
-	cp "$VHX_IN_TREE_TAP" "$VHX_OUT/vhost_net.tap"
+	cp "$VHX_IN_TREE_TAP" /run/vhost_net.tap
+	cp /run/vhost_net.tap "$VHX_OUT"
 else
 	test_in_tree "$@"
 fi
 insmod "$VHX_KO" node=vhost-net-vhx
-test_module vhx_net /dev/vhost-net-vhx "$@" >"$VHX_OUT/vhx_net.tap"
+test_module vhx_net /dev/vhost-net-vhx vhx_net.tap "$@"
 
 again=$(tools/testing/selftests/vhost/tap_diff.py -a -k "$VHX_KERNEL" \
 	"$VHX_OUT/vhost_net.tap" "$VHX_OUT/vhx_net.tap")
@@ -43,7 +50,7 @@ again=$(tools/testing/selftests/vhost/tap_diff.py -a -k "$VHX_KERNEL" \
 case " $* " in
 "  " | *" worker_test "*)
 	insmod "$VHX_KO" node=vhost-net-vhx workers=2 fork_from_owner_default=N
-	test_module vhx_net /dev/vhost-net-vhx worker_test load_test \
-		>"$VHX_OUT/vhx_net-workers2.tap"
+	test_module vhx_net /dev/vhost-net-vhx vhx_net-workers2.tap \
+		worker_test load_test
 	;;
 esac

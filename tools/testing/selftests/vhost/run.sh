@@ -43,7 +43,7 @@ for prog in "$@"; do
 	echo "    # Subtest: $prog"
 	from=$(date +%s)
 	status=$( { { "$bin/$prog" 2>&1; echo $? >&3; } |
-		sed -u 's/^/    /' >&4; } 3>&1 ) 4>&1
+		stdbuf -oL sed 's/^/    /' >&4; } 3>&1 ) 4>&1
 	echo "# $prog: $(($(date +%s) - from)) s"
 	if [ "$status" = 0 ]; then
 		echo "ok $n $prog"
