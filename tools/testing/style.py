@@ -28,6 +28,7 @@ TESTS = "tools/testing/"
 FOREIGN = TESTS + "selftests/kselftest"
 COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
     "-o /dev/null -".split()
+QUICK_BUILD = dict(os.environ, CFLAGS="-O0 -g", MAKEFLAGS=f"-j{os.cpu_count()}")
 
 
 class Skip(Exception):
@@ -257,6 +258,37 @@ def checkpatch_module():
                       ACCEPTED)
 
 
+def last_release():
+    """The commit that wrote the first line with a version into CHANGELOG."""
+    names = [name for name in FILES if re.fullmatch(r"CHANGELOG(\.\w+)?", name)]
+    if not names:
+        raise Skip("there is no CHANGELOG, so no version to compare with")
+    line = re.search(r"^.*\b\d+\.\d+.*$", text_of(names[0]), re.M)
+    commits = run("git", "log", "--format=%H", f"-S{line[0]}", "--",
+                  names[0]).stdout.split() if line else []
+    if not commits:
+        raise Skip("CHANGELOG has no version that was committed")
+    return commits[-1]
+
+
+@case("style.c.libvhx_abi_ok")
+def abi():
+    """What users of the headers see; new functions are welcome."""
+    commit, command = last_release(), ["abidiff", "--no-added-syms"]
+    bad = []
+    with tempfile.TemporaryDirectory() as tmp:
+        old = Path(tmp, "old")
+        bad += complaints_of("sh", "-c", f"mkdir {old} && git archive {commit} | "
+                             f"tar -x -C {old}")
+        for i, tree in enumerate((old, TOP), 1):
+            library = Path(tmp, f"{i}/libvhx.so.1")
+            bad += complaints_of("make", "-s", "-C", tree / "tools/lib/vhx",
+                                 f"OUTPUT={library.parent}", library,
+                                 env=QUICK_BUILD)
+            command += [f"--hd{i}", tree / "tools/lib/vhx/include", library]
+        return bad or complaints_of(need("abidiff"), *command[1:])
+
+
 # -- scripts and documents ----------------------------------------------------
 
 @case("style.python.pyflakes_ok")
@@ -310,12 +342,11 @@ def man_compile():
 def readme_commands():
     """Its builds, as they stand, in another folder than /tmp and without
     optimisation; then what it names below /tmp must be there."""
-    env = dict(os.environ, CFLAGS="-O0", MAKEFLAGS=f"-j{os.cpu_count()}")
     with tempfile.TemporaryDirectory() as tmp:
         text = text_of("README.rst").replace("/tmp/", tmp + "/")
         commands = re.findall(r"^\t(make (?:tools|docs)\b.*)$", text, re.M)
         bad = [line for command in commands
-               for line in complaints_of("sh", "-c", command, env=env)]
+               for line in complaints_of("sh", "-c", command, env=QUICK_BUILD)]
         results = re.findall(re.escape(tmp) + r"/[\w./-]+", text)
         bad += [f"is not there: {path.replace(tmp, '/tmp')}"
                 for path in results if not Path(path).exists()]
