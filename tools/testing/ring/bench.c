@@ -44,7 +44,7 @@ static int drain(struct rig *rig, unsigned int max)
 		if (err)
 			return err;
 		for (i = 0; i < nr; i++)
-			rig->done[rig->nr_done++ & RIG_QUEUE_MASK] = used[i];
+			rig->done[rig->nr_done++ & rig->queue_mask] = used[i];
 		sum += nr;
 	}
 }

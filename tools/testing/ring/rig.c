@@ -3,7 +3,11 @@
  * One ring with both its halves, and a model of what must come out of it.
  * Functions with a result return -EBADMSG when it is not what the model says.
  */
+#include <sys/mman.h>
 #include "rig.h"
+
+/* Next to memory of the guest, where an access is a fault: a page at least. */
+#define GUARD_LEN	4096u
 
 __thread unsigned int ring_env_nr_mb;
 
@@ -18,6 +22,31 @@ static void *alloc(size_t nr, size_t size)
 	return p;
 }
 
+/*
+ * Zeroes between two guards, up to the second to the byte. A large part is never
+ * touched, which on the heap costs AddressSanitizer more than a test does.
+ */
+static u8 *guest_alloc(u32 len)
+{
+	u32 room = (len + GUARD_LEN - 1) & ~(GUARD_LEN - 1);
+	u8 *p = mmap(NULL, room + 2 * GUARD_LEN, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED ||
+	    mprotect(p + GUARD_LEN, room, PROT_READ | PROT_WRITE)) {
+		fprintf(stderr, "# out of memory\n");
+		abort();
+	}
+	return p + GUARD_LEN + room - len;
+}
+
+static void guest_free(u8 *guest, u32 len)
+{
+	u32 room = (len + GUARD_LEN - 1) & ~(GUARD_LEN - 1);
+
+	munmap(guest + len - room - GUARD_LEN, room + 2 * GUARD_LEN);
+}
+
 struct rig *rig_create(const struct rig_variant *variant)
 {
 	struct rig *rig = alloc(1, sizeof(*rig));
@@ -29,8 +58,9 @@ struct rig *rig_create(const struct rig_variant *variant)
 		rig->mem.len[i] = variant->driver->area_len((enum vhx_area)i, num,
 							    variant->has_event_idx);
 	rig->mem.len[MEM_GUEST] = num * RIG_TABLE_LEN * 16u + RIG_SCRATCH_LEN;
-	for (i = 0; i <= MEM_GUEST; i++)
+	for (i = 0; i < VHX_AREAS; i++)
 		rig->mem.area[i] = alloc(1, rig->mem.len[i]);
+	rig->mem.area[MEM_GUEST] = guest_alloc(rig->mem.len[MEM_GUEST]);
 	rig->mem.guest_iova = RIG_IOVA;
 
 	rig->drv.free = alloc(num, sizeof(u16));
@@ -39,8 +69,10 @@ struct rig *rig_create(const struct rig_variant *variant)
 	rig->drv.order = alloc(num, sizeof(u16));
 	rig->table_of = alloc(DRIVER_IDS, sizeof(u16));
 	rig->free_table = alloc(num, sizeof(u16));
-	rig->offered = alloc(RIG_QUEUE_MASK + 1, sizeof(*rig->offered));
-	rig->done = alloc(RIG_QUEUE_MASK + 1, sizeof(*rig->done));
+	while (rig->queue_mask < num)
+		rig->queue_mask = 2 * rig->queue_mask + 1;
+	rig->offered = alloc(rig->queue_mask + 1, sizeof(*rig->offered));
+	rig->done = alloc(rig->queue_mask + 1, sizeof(*rig->done));
 	if (rig_restart(rig, 0))
 		abort();
 	return rig;
@@ -50,8 +82,9 @@ void rig_destroy(struct rig *rig)
 {
 	unsigned int i;
 
-	for (i = 0; i <= MEM_GUEST; i++)
+	for (i = 0; i < VHX_AREAS; i++)
 		free(rig->mem.area[i]);
+	guest_free(rig->mem.area[MEM_GUEST], rig->mem.len[MEM_GUEST]);
 	free(rig->drv.free);
 	free(rig->drv.next);
 	free(rig->drv.nr_used_slots);
@@ -162,7 +195,7 @@ int rig_add(struct rig *rig, struct rig_shape shape)
 		shape.table = UINT16_MAX;
 	rig->table_of[id] = shape.table;
 	shape.id = (u16)id;
-	rig->offered[rig->nr_offered++ & RIG_QUEUE_MASK] = shape;
+	rig->offered[rig->nr_offered++ & rig->queue_mask] = shape;
 	rig->token++;
 	return id;
 }
@@ -226,7 +259,7 @@ int rig_fetch(struct rig *rig, unsigned int max)
 		const struct vhx_chain *chain = &rig->burst.chain[i];
 
 		shape = &rig->offered[(rig->nr_fetched + (u32)i) &
-				      RIG_QUEUE_MASK];
+				      rig->queue_mask];
 		if (chain->slot != slot || !rig_chain_matches(chain, shape)) {
 			fprintf(stderr, "# buffer %u came out wrong\n",
 				shape->token);
@@ -254,7 +287,7 @@ int rig_complete(struct rig *rig, const struct vhx_used *used, unsigned int nr)
 	int err = rig->ring.ops->complete(&rig->ring, used, nr);
 
 	for (i = 0; !err && i < nr; i++) {
-		rig->done[rig->nr_done++ & RIG_QUEUE_MASK] = used[i];
+		rig->done[rig->nr_done++ & rig->queue_mask] = used[i];
 		rig->done_pos += used[i].count;
 	}
 	return err;
@@ -281,7 +314,7 @@ int rig_poll(struct rig *rig)
 	int nr = 0;
 
 	while (rig->drv.ops->poll(&rig->drv, &used)) {
-		want = &rig->done[rig->nr_polled++ & RIG_QUEUE_MASK];
+		want = &rig->done[rig->nr_polled++ & rig->queue_mask];
 		if (used.id != want->id || used.len != want->len ||
 		    used.count != want->count)
 			return -EBADMSG;

@@ -14,9 +14,6 @@
 /* A place for one table of any length; the guest's memory ends with it. */
 #define RIG_SCRATCH_LEN	(VHX_INDIRECT_MAX * 16u)
 
-/* Log2 of the length of the two queues of the model. */
-#define RIG_QUEUE_MASK	0xffffu
-
 /**
  * struct rig_variant - what a test body runs over
  * @ops: the engine's half of the format
@@ -62,6 +59,8 @@ struct rig_shape {
  * @ring: the engine's half
  * @drv: the driver's half
  * @burst: what was fetched last
+ * @queue_mask: length of the two queues of the model, less one: enough
+ *              for all that is in flight
  * @offered: what was offered, oldest first, by number
  * @nr_offered: buffers offered
  * @nr_fetched: buffers fetched, less those handed back
@@ -82,6 +81,7 @@ struct rig {
 	struct vhx_ring ring;
 	struct driver drv;
 	struct vhx_burst burst;
+	u32 queue_mask;
 	struct rig_shape *offered;
 	u32 nr_offered;
 	u32 nr_fetched;
