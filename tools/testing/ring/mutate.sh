@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 #
 # Do the tests notice? Breaks a copy of the engine in one place at a time and
-# runs them, the quick builds first. Usage: mutate.sh DIR [FIRST [LAST]]
+# runs them, the quick builds first, on each CPU a share of the mutations.
+# Usage: mutate.sh DIR [FIRST [LAST]]
 
 here=$(cd "$(dirname "$0")" && pwd)
 real=$here/../../../drivers/vhost/ring
@@ -10,15 +11,23 @@ dir=$(mkdir -p "$1" && cd "$1" && pwd)
 first=${2:-1}
 last=${3:-1000}
 engine=$dir/engine
-missed=0
-caught=0
+jobs=$(nproc)
 number=0
+total=0
 programs="gcc-none/test_bad gcc-none/test_chain gcc-none/test_packed
 	gcc-none/test_packed_chain gcc-none/test_fault gcc-none/test_split
 	gcc-none/test_notify gcc-none/test_flow gcc-none/test_random
 	gcc-asan/test_bad gcc-asan/test_chain gcc-asan/test_packed_chain
 	gcc-asan/test_fault gcc-none/test_soak gcc-tsan/test_race
 	gcc-none/test_race"
+
+# The first line of a program that fails ends it. A test in an endless loop
+# outlives that, but not its CPU time.
+# shellcheck disable=SC3045 # dash and bash have it
+first_failure() {
+	(ulimit -t 10; timeout 100 "$1" || echo "not ok: status $?") 2>&1 |
+		grep -m 1 '^not ok'
+}
 
 # fails FILE... Return: whether some test fails; names it in $by.
 fails() {
@@ -30,10 +39,7 @@ fails() {
 		make -s -C "$here" OUTPUT="$dir/out" ENGINE="$engine" WERROR= \
 			COMPILERS=gcc HAS_FUZZER= "$dir/out/$by" >"$dir/build.log" 2>&1 ||
 			{ by="the compiler"; return 0; }
-		# A test in an endless loop outlives the harness that timeout ends.
-		# shellcheck disable=SC3045 # dash and bash have it
-		(ulimit -t 100 && timeout 100 "$dir/out/$by") \
-			>"$dir/test.log" 2>&1 || return 0
+		first_failure "$dir/out/$by" >"$dir/test.log" && return 0
 	done
 	return 1
 }
@@ -42,35 +48,41 @@ fails() {
 mutate() {
 	number=$((number + 1))
 	[ "$number" -ge "$first" ] && [ "$number" -le "$last" ] || return
+	total=$((total + 1))
+	[ $((number % jobs)) = "$PART" ] || return
 	cp "$real/$1" "$engine/$1.new"
 	sed -i -e "$3" "$engine/$1.new"
 	if cmp -s "$engine/$1.new" "$engine/$1"; then
 		echo "$number: $2: the engine has no such line any more"
 		rm "$engine/$1.new"
-		missed=$((missed + 1))
 		return
 	fi
 	mv "$engine/$1.new" "$engine/$1"
 	touch "$engine/$1"
 	if ! fails "$1"; then
 		echo "$number: $2: NOT CAUGHT"
-		missed=$((missed + 1))
 	elif [ "$by" = "the compiler" ]; then
 		echo "$number: $2: does not build"
-		missed=$((missed + 1))
 	else
 		echo "$number: $2: caught by $by"
-		caught=$((caught + 1))
 	fi
 	cp "$real/$1" "$engine/$1"
 }
 
-rm -rf "$engine"
-mkdir -p "$engine"
-cp "$real"/*.[ch] "$engine/"
-if [ "$first" = 1 ] && fails all; then
-	echo "the tests fail without a mutation: $by, see $dir"
-	exit 1
+# Each part has an engine and programs of its own; "none" counts them all.
+if [ -z "${PART:-}" ]; then
+	for part in $(seq 0 $((jobs - 1))); do
+		PART=$part sh "$0" "$dir/$part" "$first" "$last" &
+	done | tee "$dir/log"
+	PART=none
+else
+	rm -rf "$engine"
+	mkdir -p "$engine"
+	cp "$real"/*.[ch] "$engine/"
+	if [ "$first" = 1 ] && fails all; then
+		echo "the tests fail without a mutation: $by, see $dir"
+		exit 1
+	fi
 fi
 
 s=split.c
@@ -227,5 +239,7 @@ mutate $p "signalled noted before the read" '/^static int packed_call_needed/,/^
 mutate $p "signalled not noted" 's/ring->signalled_pos = new;//'
 mutate $p "signalled not valid" '/^static int packed_call_needed/,/^}/s/ring->is_signalled_valid = true;//'
 
-echo "$caught caught, $missed not"
-[ "$missed" = 0 ]
+[ "$PART" = none ] || exit 0
+caught=$(grep -c ': caught by' "$dir/log")
+echo "$caught caught, $((total - caught)) not"
+[ "$caught" = "$total" ]
