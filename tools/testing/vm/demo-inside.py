@@ -156,8 +156,8 @@ def run(modules):
     print()
     print("\n".join(table(*seats)))
     print(f"\nMedian (lowest..highest) of {ROUNDS} rounds; a ratio is that of two "
-          "turns side by side.  Read only the\nratios, as two levels of emulation "
-          "are slow; where a range holds 1.00, no difference was seen.")
+          "turns side by side.  Two guests on the\nsame module differ too, on a "
+          "busy machine by a factor of two: demo.sh --ours-twice shows how far.")
     if Guest.retries:
         print(f"{Guest.retries} retries after a guest fell silent")
 
