@@ -1,6 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""extract-vmlinux.py BZIMAGE OUT: the uncompressed ELF kernel of a bzImage.
+"""The uncompressed ELF kernel of a bzImage.
 
 QEMU enters an ELF kernel through its PVH note: no option ROM and no
 decompressor to run under emulation.
@@ -11,7 +10,8 @@ import lzma
 import os
 import struct
 import subprocess
-import sys
+
+from cache import Failed, read
 
 
 def unpack(blob):
@@ -23,23 +23,18 @@ def unpack(blob):
     if blob.startswith(b"\x28\xb5\x2f\xfd"):
         return subprocess.run(["zstd", "-qdc"], input=blob[:-4], check=True,
                               stdout=subprocess.PIPE).stdout
-    raise SystemExit("unknown compression: " + blob[:6].hex())
+    raise Failed("unknown compression: " + blob[:6].hex())
 
 
-def main(src, dst):
-    with open(src, "rb") as file:
-        image = file.read()
+def extract(src, dst):
+    image = read(src)
     if image[0x202:0x206] != b"HdrS":
-        sys.exit(f"{src}: not a bzImage")
+        raise Failed(f"{src}: not a bzImage")
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (image[0x1f1] + 1) * 512 + offset
     vmlinux = unpack(image[start:start + length])
     if vmlinux[:4] != b"\x7fELF":
-        sys.exit(f"{src}: the payload is not ELF")
+        raise Failed(f"{src}: the payload is not ELF")
     with open(dst + ".tmp", "wb") as file:
         file.write(vmlinux)
     os.rename(dst + ".tmp", dst)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One command in one machine, and the verdict on it."""
+import contextlib
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+
+import images
+import kernels
+from cache import CACHE, TOP, VMDIR, read, say, word, write
+
+# What a run exits with when it is not the command's own status (README.rst)
+E_KLOG, E_TIMEOUT, E_DIED = 123, 124, 125
+# QEMU's, after l1-init wrote 0x10 to the port of isa-debug-exit
+LEFT = 33
+
+# What cmpxchg16b leaves in EFLAGS under emulation: README.rst
+CPU = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-cx16"]
+# Counting instructions: no real time gets in.  A REP counts once a repetition;
+# without erms and fsrm copies repeat 8-byte moves, not bytes.
+COUNTING_CPU = ["-accel", "tcg,tb-size=512", "-icount", "shift=0,sleep=off",
+                "-rtc", "clock=vm",
+                "-cpu", "max,-rdrand,-rdseed,-svm,-erms,-fsrm"]
+# ELF kernel and command line: no option ROM, no decompressor, no timer
+# calibration under emulation
+WORDS = ("console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 oops=panic "
+         "mitigations=off nokaslr tsc=reliable no_timer_check "
+         "random.trust_cpu=on audit=0")
+RESULTS = ("status", "dmesg.txt", "stdout.txt", "console.txt", "verdict",
+           "retried", "console-died.txt", ".timeout")
+
+
+@dataclasses.dataclass
+class Job:
+    """What to run, and where: see vm's usage."""
+    kernel: kernels.Kernel
+    command: list
+    out: str
+    mem: str
+    cpus: str = "2"
+    secs: float = 600               # with the kernel's factor in it
+    is_counting: bool = False
+    words: str = ""                 # more of them for the command line
+    env: dict = dataclasses.field(default_factory=dict)
+
+    def put(self):
+        """Environment and command, for l1-init on the other side."""
+        folder = f"{self.out}/.job"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in RESULTS:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(f"{self.out}/{name}")
+        os.makedirs(folder)
+        env = self.env | {"VHX_OUT": "/out", "VHX_CACHE": CACHE, "VHX_TOP": TOP}
+        write(f"{folder}/env", "".join(f"export {name}={shlex.quote(value)}\n"
+                                       for name, value in env.items()))
+        write(f"{folder}/cmd", f"exec {shlex.join(self.command)}\n")
+
+    def has_begun(self):
+        return os.path.exists(f"{self.out}/.job/begun")
+
+
+def faults(path):
+    """Lines of a kernel log that name a fault; the one list is klog.patterns."""
+    patterns = [line for line in read(VMDIR, "klog.patterns").decode().splitlines()
+                if line and line[0] != "#"]
+    found = re.compile("|".join(patterns))
+    return [line for line in read(path).decode(errors="replace").splitlines()
+            if found.search(line)]
+
+
+def qemu(job, folder, initrd, stream):
+    extra = os.environ.get
+    words = [WORDS, job.kernel.words, f"vhx.init={VMDIR}/l1-init",
+             f"vhx.modules={folder}/lib/modules", job.words]
+    if job.is_counting:
+        words.append("nowatchdog")
+    return [
+        *extra("VHX_QEMU", "qemu-system-x86_64").split(), "-name", "vhx-l1",
+        "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
+        "-smp", job.cpus, "-m", job.mem, "-display", "none", "-nodefaults",
+        "-vga", "none", "-no-reboot", "-serial", f"file:{job.out}/console.txt",
+        "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+        "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,"
+        "multidevs=remap",
+        "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+        "-fsdev", f"local,id=out,path={job.out},security_model=none,"
+        "multidevs=remap",
+        "-device", "virtio-9p-pci,fsdev=out,mount_tag=out",
+        "-device", "virtio-serial-pci",
+        "-chardev", f"file,id=stream,path=/dev/fd/{stream}",
+        "-device", "virtserialport,chardev=stream,name=vhx.stream",
+        "-object", "rng-random,id=rng,filename=/dev/urandom",
+        "-device", "virtio-rng-pci,rng=rng",
+        *extra("VHX_QEMU_ARGS", "").split(),
+        "-kernel", f"{folder}/vmlinux", "-initrd", initrd, "-append",
+        " ".join(words)]
+
+
+def copy_stream(stream, path):
+    """What the command prints: to our output and a file, until QEMU is gone."""
+    with open(stream, "rb", buffering=0) as source, \
+            open(path, "wb", buffering=0) as file:
+        is_read = True
+        while data := source.read(65536):
+            file.write(data)
+            try:
+                if is_read:
+                    os.write(sys.stdout.fileno(), data)
+            except BrokenPipeError:
+                is_read = False
+
+
+def boot(job, folder, initrd):
+    """From QEMU's start to its end: its status, or None if the time was up."""
+    ours, theirs = os.pipe()
+    reader = threading.Thread(target=copy_stream,
+                              args=(ours, f"{job.out}/stdout.txt"))
+    reader.start()
+    try:
+        with subprocess.Popen(qemu(job, folder, initrd, theirs),
+                              stdin=subprocess.DEVNULL, stdout=sys.stderr,
+                              pass_fds=[theirs]) as proc:
+            os.close(theirs)
+            theirs = None
+            try:
+                return proc.wait(job.secs)
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                proc.terminate()
+    finally:
+        if theirs is not None:
+            os.close(theirs)
+        reader.join()
+
+
+def has_text(path):
+    return os.path.exists(path) and os.path.getsize(path) > 0
+
+
+def judge(job, left):
+    """Verdict and exit status."""
+    if left is None:
+        return "timeout", E_TIMEOUT
+    if left != LEFT or not has_text(f"{job.out}/status"):
+        return "died", E_DIED
+    if not has_text(f"{job.out}/dmesg.txt"):
+        return "no kernel log", E_KLOG
+    found = faults(f"{job.out}/dmesg.txt")
+    if found:
+        print(*found, sep="\n", file=sys.stderr)
+        return "fault in the kernel log (above)", E_KLOG
+    status = int(word(job.out, "status"))
+    return f"command failed: {status}" if status else "ok", status
+
+
+def run_once(job, folder, initrd):
+    verdict, status = judge(job, boot(job, folder, initrd))
+    console = f"{job.out}/console.txt"
+    if verdict in ("timeout", "died") and has_text(console):
+        lines = read(console).decode(errors="replace").splitlines()
+        print(*(faults(console) or lines[-15:]), sep="\n", file=sys.stderr)
+    write(f"{job.out}/verdict", verdict + "\n")
+    if status:
+        say(f"run: {verdict}; see {job.out}")
+    return status
+
+
+def run(job):
+    """Under TCG with several CPUs a kernel that patches itself dies now and then
+    in "Oops: int3", also before it has a user: one more boot then, and a word
+    of it, also to who reads the results."""
+    job.put()
+    folder, initrd = kernels.fetched(job.kernel), images.l1_initramfs(job.kernel)
+    status = run_once(job, folder, initrd)
+    if status == E_DIED and not job.has_begun():
+        text = f"{job.kernel.name} died before the command began: one retry"
+        say(f"run: {text}")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{job.out}/console.txt", f"{job.out}/console-died.txt")
+        write(f"{job.out}/retried", text + "\n")
+        status = run_once(job, folder, initrd)
+    return status

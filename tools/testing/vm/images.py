@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What machines start from: initramfs of L1 and of guests, and snapshots."""
+import gzip
+import lzma
+import os
+import re
+import shutil
+import subprocess
+
+import kernels
+from cache import VMDIR, digest, made, output, read, say, word
+from guest import Guest, Net
+
+# A new one makes all initramfs anew
+REVISION = 1
+
+L1_MODULES = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay")
+GUEST_MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_net")
+PROGRAMS = ("iperf3", "ethtool")
+UNPACK = {
+    ".xz": lzma.decompress,
+    ".gz": gzip.decompress,
+    ".zst": lambda blob: subprocess.run(
+        ["zstd", "-qdc"], input=blob, check=True, stdout=subprocess.PIPE).stdout,
+    ".ko": bytes,
+}
+
+
+def put_modules(folder, root, modules):
+    """Modules with what they depend on, plain; the file "modules" has their
+    insmod order."""
+    names = []
+    for module in modules:
+        lines = output("modprobe", "-d", folder, "-S", word(folder, "release"),
+                       "--show-depends", module).splitlines()
+        for path in (ln.split()[1] for ln in lines if ln[:7] == "insmod "):
+            name = re.sub(r"\.ko.*", ".ko", os.path.basename(path))
+            if name not in names:
+                names.append(name)
+                blob = UNPACK[os.path.splitext(path)[1]](read(path))
+                with open(os.path.join(root, name), "wb") as file:
+                    file.write(blob)
+    with open(f"{root}/modules", "w", encoding="utf-8") as file:
+        file.writelines(name + "\n" for name in names)
+
+
+def put_program(name, root):
+    """A program and what the dynamic linker maps for it, itself included."""
+    program = shutil.which(name)
+    shutil.copy2(program, f"{root}/bin")
+    for lib in re.findall(r"(/\S+) \(0x", output("ldd", program)):
+        os.makedirs(os.path.dirname(root + lib), exist_ok=True)
+        shutil.copy2(os.path.realpath(lib), root + lib)
+
+
+def make_initramfs(folder, init, modules, programs, path):
+    root = path + ".d"
+    shutil.rmtree(root, ignore_errors=True)
+    for name in ("bin", "proc", "sys", "dev", "tmp", "root", "lower", "upper"):
+        os.makedirs(f"{root}/{name}")
+    shutil.copy2(shutil.which("busybox"), f"{root}/bin/busybox")
+    shutil.copy2(os.path.join(VMDIR, init), f"{root}/init")
+    put_modules(folder, root, modules)
+    for name in programs:
+        put_program(name, root)
+    names = sorted(os.path.relpath(os.path.join(where, name), root)
+                   for where, dirs, files in os.walk(root)
+                   for name in dirs + files)
+    with open(path + ".tmp", "wb") as out:
+        subprocess.run(["cpio", "--quiet", "--null", "-o", "-H", "newc",
+                        "--owner", "0:0"], input="".join(n + "\0" for n in names).encode(),
+                       check=True, cwd=root, stdout=out)
+    os.rename(path + ".tmp", path)
+    shutil.rmtree(root)
+
+
+def initramfs(kernel, init, modules, programs=()):
+    folder = kernels.fetched(kernel)
+    key = digest(REVISION, modules, read(VMDIR, init),
+                 *(output(name, "--version") for name in programs))
+    return made(f"{folder}/{init}-{key}.cpio", make_initramfs, folder, init,
+                modules, programs)
+
+
+def l1_initramfs(kernel):
+    return initramfs(kernel, "l1-initramfs", L1_MODULES)
+
+
+def guest_initramfs(kernel):
+    return initramfs(kernel, "l2-initramfs", GUEST_MODULES, PROGRAMS)
+
+
+def snapshot(kernel):
+    """Booting under TCG in TCG takes minutes; here, one level up, seconds."""
+    initrd = guest_initramfs(kernel)
+    folder = kernels.fetched(kernel)
+    key = digest(initrd, read(VMDIR, "guest.py"),
+                 output("qemu-system-x86_64", "--version"))
+    return made(f"{folder}/snapshot-{key}", make_snapshot, folder, initrd)
+
+
+def make_snapshot(folder, initrd, path):
+    say("snapshot of a guest")
+    os.environ.update(VHX_GUEST_VMLINUX=f"{folder}/vmlinux",
+                      VHX_GUEST_INITRD=initrd)
+    Guest([Net("", "52:54:00:77:00:02")], accel="tcg").save(path + ".tmp")
+    os.rename(path + ".tmp", path)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Roots: of trixie, to build in, and of programs from other suites."""
+import os
+import shutil
+
+import apt
+from cache import CACHE, Failed, digest, made, mark_done, path_of, run, say
+
+# A new one makes all roots anew
+REVISION = 1
+
+BUILD_PACKAGES = "gcc,make,kmod,sparse,pahole,bc,libc6-dev,libelf-dev"
+# Programs for guests.py from other suites, or that would start services where
+# they are installed: each in a root of its own.  name: suite, packages
+PROGRAMS = {
+    "qemu-10.0": ("trixie", "qemu-system-x86"),
+    "qemu-11.1": ("trixie-backports", "qemu-system-x86"),
+    "ovs": ("bookworm", "openvswitch-switch"),
+    "dpdk": ("bookworm",
+             "dpdk-dev,librte-net-virtio23,librte-mempool-ring23"),
+}
+# The hooks of mmdebstrap get the root as $1
+NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'
+MERGED_USR = """--setup-hook=cd "$1" && for dir in bin sbin lib lib64; do
+	mkdir -p usr/$dir && ln -sfn usr/$dir $dir || exit; done"""
+FOLDERS = """--customize-hook=cd "$1" && mkdir -p dev proc sys run tmp &&
+	rm -rf var/cache/apt usr/share/doc usr/share/locale"""
+# The cache is bound at its own path, so that every path holds on both sides
+ENTER = """
+mkdir -p "$ROOT$CACHE"
+mount --bind "$CACHE" "$ROOT$CACHE"
+mount -t proc proc "$ROOT/proc"
+mount --bind /dev "$ROOT/dev"
+exec chroot "$ROOT" "$@"
+"""
+
+
+def build_root():
+    """trixie, for kernels whose kbuild programs need its libc."""
+    key = digest(REVISION, BUILD_PACKAGES)
+    return made(path_of("roots", f"trixie-{key}"), make_build_root)
+
+
+def make_build_root(folder):
+    say("making the trixie build root")
+    debootstrap(folder, "trixie", "--variant=apt",
+                f"--include={BUILD_PACKAGES}", NO_PAPERS)
+
+
+def program_root(name):
+    if name not in PROGRAMS:
+        raise Failed(f"no root '{name}': one of {' '.join(PROGRAMS)}")
+    suite, packages = PROGRAMS[name]
+    key = digest(REVISION, suite, packages)
+    return made(path_of("roots", f"{name}-{key}"), make_program_root, suite,
+                packages)
+
+
+def make_program_root(suite, packages, folder):
+    """Unpacked, not installed: no script of a package runs, no service starts."""
+    say(f"unpacking {packages} of {suite}")
+    debootstrap(folder, suite, "--variant=extract", f"--include={packages}",
+                f'--aptopt=APT::Default-Release "{suite}"', MERGED_USR, FOLDERS)
+
+
+def debootstrap(folder, suite, *options):
+    base = suite.removesuffix("-backports")
+    tmp = folder + ".tmp"
+    for path in (folder, tmp):
+        shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(tmp)
+    run("mmdebstrap", "--quiet", "--mode=root", *options, base, tmp,
+        *map(apt.deb_line, dict.fromkeys([base, suite])))
+    mark_done(tmp)
+    os.rename(tmp, folder)
+
+
+def inside(root, *argv):
+    """Words that run a command in the root "host" or "trixie"."""
+    if root == "host":
+        return list(argv)
+    return ["env", f"ROOT={build_root()}", f"CACHE={CACHE}", "unshare", "-m",
+            "bash", "-euc", ENTER, "inside", *argv]
