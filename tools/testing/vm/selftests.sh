@@ -42,7 +42,7 @@ fi
 insmod "$VHX_KO" node=vhost-net-vhx
 test_module vhx_net /dev/vhost-net-vhx vhx_net.tap "$@"
 
-again=$(tools/testing/selftests/vhost/tap_diff.py -a -k "$VHX_KERNEL" \
+again=$(tools/testing/selftests/vhost/tap_diff.py -a -k "${VHX_KERNEL%%-*}" \
 	"$VHX_OUT/vhost_net.tap" "$VHX_OUT/vhx_net.tap")
 # shellcheck disable=SC2086 # names of programs
 [ -z "$again" ] || { echo "in-tree once more: $again"; test_in_tree $again; }

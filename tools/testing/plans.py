@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which stages there are in which check, and what each needs."""
+import os
+import sys
+
+import stages
+from jobs import Job
+
+KERNELS = ("6.1", "6.12", "7.3")
+
+FAST = ["style", "engine", "build 6.1", "smoke"]
+
+# Each feature on one kernel at least, the selftests on all three, a group of
+# guests on each.
+CHECK = [
+    "style", "engine", "lib", "build 6.1", "build 6.12", "build 7.3",
+    *(f"selftests {kernel}" for kernel in KERNELS),
+    "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 3",
+    "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
+    "guests 7.3 kvm packed", "guests 6.1 tcg one,one-packed",
+    "guests 6.1 kvm mq 11.1", "guests 6.12 kvm viommu-lazy 10.0",
+    "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "install",
+    "features check",
+]
+
+# Programs of the selftests by what they take under a debug kernel.
+SHARDS = (
+    "rx_test,ioctl_test,live_test,offer_test,endian_test",
+    "tx_test,packed_test,log_test,memtab_test,log_shared_test",
+    "rings_test,race_test,load_test,mend_test,features_test,leak_test",
+    "iotlb_data_test,iotlb_test,log_diff_test,hostile_test,backend_test",
+    "worker_test,worker_cgroup_test,busypoll_test,packet_test,"
+    "backpressure_test",
+)
+FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
+
+ALL = [
+    "style", "engine full", "lib full", "build 6.1", "build 6.12", "build 7.3",
+    *(f"selftests {kernel}" for kernel in KERNELS),
+    "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed",
+    "guests 6.1 kvm pair,mq,migrate,viommu,migrate-packed 11.1",
+    "guests 6.12 kvm pair,mq,packed,migrate,viommu-lazy 10.0",
+    "guests 6.1 tcg one,one-packed", "guests 7.3 kvm pair,mq,packed",
+    "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
+    "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
+    "guests 6.1 kvm", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "install",
+    *(f"build {kernel}" for kernel in FLAVOURS),
+    *(f"selftests {kernel}" for kernel in FLAVOURS),
+    "debug debug boom", *(f"debug debug {shard}" for shard in SHARDS),
+    "debug kcsan boom", *(f"debug kcsan {shard}" for shard in SHARDS),
+    "features all",
+]
+
+PLANS = {"check": CHECK, "fast": FAST, "all": ALL}
+
+
+def machine(kernel, *needs, gib=4.2, **options):
+    """What a stage that boots a kernel has to have."""
+    return {"needs": [f"vm fetch {kernel}", f"vm build {kernel}", *needs],
+            "gib": gib, **options}
+
+
+def guests(kernel, accel, groups="", qemu="", _migrations=""):
+    guest = [f"vm fetch {stages.GUEST}", f"vm initramfs {stages.GUEST}"]
+    if accel == "tcg":
+        guest.append(f"vm snapshot {stages.GUEST}")
+    return machine(kernel, *guest, *(f"vm root {root}" for root in
+                                     stages.roots(groups, qemu)),
+                   limit=2400, guess=400)
+
+
+def prepared(*args):
+    """What `vm` makes: a module needs its kernel, and so on."""
+    after = {"build": "fetch", "initramfs": "fetch", "snapshot": "initramfs"}
+    needs = [f"vm {after[args[0]]} {args[1]}"] if args[0] in after else []
+    return {"needs": needs, "limit": 5400, "is_stage": False, "guess": 40,
+            "cores": 0.8}
+
+
+def debug(kernel, what, _module="vhx_net"):
+    build = [] if what == "boom" else [f"vm build {kernel}",
+                                       "programs selftests"]
+    return {"needs": [f"vm fetch {kernel}", *build], "gib": 6.2, "limit": 4200,
+            "guess": 150 if what == "boom" else 1200}
+
+
+GUESTS = (f"vm initramfs {stages.GUEST}",)
+
+# kind of stage: what it has to have, by its arguments. A machine waits now and
+# then: what has none fits beside two of them.
+KINDS = {
+    "style": lambda: {"guess": 20, "needs": ["vm fetch 6.12"], "cores": 0.5},
+    "engine": lambda laps="": {"guess": 60, "cores": 0.5},
+    "lib": lambda laps="": {"guess": 50, "cores": 0.5},
+    "build": lambda *kernels: {"needs": [f"vm build {k}" for k in kernels],
+                               "cores": 0.5},
+    "smoke": lambda kernel="6.1": machine(kernel, "programs selftests"),
+    "selftests": lambda kernel: machine(kernel, "programs selftests",
+                                        limit=2400, guess=400),
+    "guests": guests,
+    "debug": debug,
+    "cuse": lambda kernel, switch="": machine(
+        kernel, *GUESTS, "programs switch" if switch else "programs cuse",
+        guess=250),
+    "switch": lambda kernel, part="all": {
+        "needs": [f"vm initramfs {kernel}", "programs switch",
+                  *(f"vm root {r}" for r in ("qemu-10.0", "qemu-11.1", "dpdk"))],
+        "limit": 2700, "guess": 350, "gib": 2},
+    "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
+    "features": lambda scope="check": {"guess": 1},
+    "vm": prepared,
+    "programs": lambda name: {"is_stage": False, "cores": 0.8},
+}
+
+
+def job(text):
+    """The job of a line of a plan."""
+    kind, *args = text.split()
+    try:
+        options = KINDS[kind](*args)
+    except (KeyError, TypeError):
+        sys.exit(f"check: no stage '{text}': a kind of {', '.join(KINDS)} and "
+                 "its arguments, as Documentation/testing.rst has them")
+    return Job(text, [os.path.join(stages.HERE, "check"), "--stage",
+                      *text.split()], **options)
+
+
+def jobs(texts):
+    """The jobs of a plan, with what prepares them in front."""
+    found = {}
+
+    def add(text):
+        if text not in found:
+            one = job(text)
+            for need in one.needs:
+                add(need)
+            found[text] = one
+
+    for text in texts:
+        add(text)
+    for one in found.values():
+        if one.name.startswith("features"):
+            one.needs += [other.name for other in found.values()
+                          if other.name.split()[0] in ("selftests", "guests")]
+    return list(found.values())

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What each stage of the check does. One runs in a process of its own: its KTAP
+goes to stdout, its talk to stderr."""
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import ktap
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+CACHE = os.environ.get("VHX_CACHE") or os.path.join(
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "vhx")
+# results and programs of this checkout: another one may check at the same time
+OUT = os.path.join(CACHE, "check", os.path.basename(TOP) + "-" +
+                   hashlib.sha256(TOP.encode()).hexdigest()[:8])
+VM = os.path.join(HERE, "vm/vm")
+SELFTESTS = os.path.join(HERE, "selftests/vhost")
+GUEST = "6.12"          # the kernel of guests
+WARNINGS = "CFLAGS=-O2 -g -Werror"
+PROBES = {
+    "6.1": "TUN_XDP_HDR",
+    "6.12": "EVENTFD_SIGNAL_ONE PAGE_FRAG_CACHE_DRAIN TUN_XDP_HDR VHOST_TASK",
+    "7.3": "EVENTFD_SIGNAL_ONE PAGE_FRAG_CACHE_DRAIN TUN_WAKE_QUEUE "
+           "UDP_TUNNEL VHOST_TASK",
+}
+
+
+# -- what the stages share ----------------------------------------------------
+
+def call(*argv, **options):
+    """Whether a command succeeded; all that it says is talk."""
+    sys.stdout.flush()
+    return subprocess.run(argv, stdout=sys.stderr, check=False,
+                          **options).returncode == 0
+
+
+def said(*argv):
+    """What a command printed; CalledProcessError if it failed."""
+    return subprocess.run(argv, stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.strip()
+
+
+def case(name, is_ok):
+    print("ok" if is_ok else "not ok", name, flush=True)
+
+
+def show(path, prefix):
+    """A stream that a machine left, its results named with a prefix."""
+    with contextlib.suppress(FileNotFoundError), \
+            open(path, errors="replace") as lines:
+        for line in lines:
+            sys.stdout.write(ktap.prefixed(line, prefix))
+    sys.stdout.flush()
+
+
+def vm_run(where, *args, rename=None):
+    """`vm run`, results in a folder of that name. With rename its stream is
+    shown, a line at a time as that returns it. Return: did it end well, and
+    the folder."""
+    out = os.path.join(OUT, where)
+    shutil.rmtree(out, ignore_errors=True)
+    argv = [VM, "run", "-o", out, *args]
+    if not rename:
+        return call(*argv), out
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True,
+                          errors="replace") as proc:
+        for line in proc.stdout:
+            print(rename(line), end="", flush=True)
+    return proc.returncode == 0, out
+
+
+def is_log_clean(out):
+    """A run whose tests ran to their end, failed or not, and whose kernel log
+    is clean."""
+    try:
+        with open(f"{out}/verdict") as file:
+            verdict = file.read().strip()
+        with open(f"{out}/stdout.txt", errors="replace") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return False
+    return verdict in ("ok", "command failed: 1") and \
+        not re.search(r"^Bail out!", text, re.M) and \
+        bool(re.search(r"^1\.\.[0-9]", text, re.M))
+
+
+def digest(*paths, skip=r"^$", more=""):
+    """Of the files of the checkout below some paths."""
+    names = said("git", "ls-files", "-co", "--exclude-standard", "--",
+                 *paths).splitlines()
+    total = hashlib.sha256(more.encode())
+    for name in sorted(names):
+        if os.path.exists(name) and not re.search(skip, name):
+            with open(name, "rb") as file:
+                total.update(name.encode() + file.read())
+    return total.hexdigest()[:16]
+
+
+def built_in(name, *paths):
+    """The folder of what is built from some paths, empty if they changed."""
+    home = os.path.join(OUT, "built")
+    path = os.path.join(home, f"{name}-{digest(*paths)}")
+    os.makedirs(path, exist_ok=True)
+    for other in os.listdir(home):
+        if re.fullmatch(re.escape(name) + "-[0-9a-f]{16}", other) and \
+                os.path.join(home, other) != path:
+            shutil.rmtree(os.path.join(home, other))
+    return path
+
+
+# -- programs that stages need ------------------------------------------------
+
+def build_selftests():
+    path = built_in("selftests", "tools/testing/selftests")
+    if not call("make", "-s", "-C", SELFTESTS, WARNINGS, f"OUTPUT={path}"):
+        sys.exit("the selftests do not build")
+    return path
+
+
+def build_switch():
+    path = built_in("switch", "tools/vhx-switch", "tools/lib",
+                    "drivers/vhost/ring")
+    if not call("make", "-s", "-C", "tools/vhx-switch", WARNINGS,
+                f"OUTPUT={path}"):
+        sys.exit("vhx-switch does not build")
+    return path
+
+
+def build_cuse():
+    path = built_in("cuse", "tools/lib", "tools/testing/cuse",
+                    "tools/testing/selftests", "drivers/vhost/ring")
+    if not call("make", "-s", "-C", "tools/testing/cuse", WARNINGS,
+                f"OUTPUT={path}"):
+        sys.exit("the programs for CUSE do not build")
+    return path
+
+
+def stage_programs(name):
+    {"selftests": build_selftests, "switch": build_switch,
+     "cuse": build_cuse}[name]()
+
+
+def stage_vm(*args):
+    """A kernel, a module, an initramfs or a root that stages need."""
+    if not call(VM, *args):
+        sys.exit(1)
+
+
+# -- stages without a machine -------------------------------------------------
+
+def stage_style():
+    os.execv("tools/testing/style.py", ["style.py"])
+
+
+def stage_engine(laps=""):
+    path = built_in("ring", "tools/testing/ring", "tools/testing/selftests/*.h",
+                    "drivers/vhost/ring", "tools/lib/vhx/ring_env.h")
+    os.execvp("make", ["make", "-s", "-C", "tools/testing/ring", "check",
+                       f"OUTPUT={path}", *full(laps)])
+
+
+def stage_lib(laps=""):
+    path = built_in("lib", "tools/testing/lib", "tools/testing/selftests",
+                    "tools/lib", "drivers/vhost/ring")
+    os.execvp("make", ["make", "-s", "-C", "tools/testing/lib", "check",
+                       f"OUTPUT={path}", *full(laps)])
+
+
+def full(laps):
+    return ["FULL=1"] if laps == "full" else []
+
+
+def stage_build(*kernels):
+    for kernel in kernels:
+        case(f"build.{kernel}.gcc_w1_no_warning_ok", call(VM, "build", kernel))
+        case(f"build.{kernel}.probes_ok", are_probes_right(kernel))
+    if "6.1" in kernels:
+        case("build.6.1.clang_no_warning_ok", clang_check("6.1"))
+        case("build.selftests.clang_no_warning_ok", call(
+            "make", "-s", "-C", SELFTESTS, "CC=clang", WARNINGS, "OUTPUT=" +
+            built_in("clang-selftests", "tools/testing/selftests")))
+
+
+def base(kernel):
+    """6.1 of 6.1-rt."""
+    return kernel.split("-")[0]
+
+
+def build_dir(kernel):
+    return os.path.dirname(said(VM, "build", kernel))
+
+
+def clang_check(kernel):
+    return call(f"{HERE}/clang-check", build_dir(kernel),
+                cwd=said(VM, "fetch", kernel) + "/build")
+
+
+def are_probes_right(kernel):
+    """One that fails to compile for a reason of its own would go unnoticed."""
+    with open(f"{build_dir(kernel)}/drivers/vhost/compat/vhx-config.h") as file:
+        found = sorted(line.split()[1] for line in file)
+    wanted = sorted("VHX_HAVE_" + name
+                    for name in ["BASE", *PROBES[base(kernel)].split()])
+    if found != wanted:
+        print(f"probes of {kernel}: {found}, not {wanted}", file=sys.stderr)
+    return found == wanted
+
+
+def stage_features(scope="check"):
+    """README.rst says what the stages before this one found."""
+    case("features.readme_ok", call(
+        f"{HERE}/features.py", *["--partial"] * (scope == "check"), OUT))
+
+
+# -- selftests ----------------------------------------------------------------
+
+def in_tree_tap(kernel):
+    """What in-tree gave to these programs on this kernel, wherever built."""
+    with open(said(VM, "fetch", kernel) + "/packages") as file:
+        key = digest("tools/testing/selftests", "tools/testing/vm/selftests.sh",
+                     "tools/testing/vm/l1-init", skip=r"\.(txt|py)$",
+                     more=file.read())
+    return f"{CACHE}/in-tree/{kernel}-{key}.tap"
+
+
+def keep(path, kept):
+    """A copy for later runs, beside those of three other contents."""
+    home = os.path.dirname(kept)
+    os.makedirs(home, exist_ok=True)
+    shutil.copy(path, f"{kept}.{os.getpid()}")
+    os.rename(f"{kept}.{os.getpid()}", kept)
+    kernel = os.path.basename(kept).rsplit("-", 1)[0]
+    same = [os.path.join(home, name) for name in os.listdir(home)
+            if re.fullmatch(re.escape(kernel) + r"-[0-9a-f]{16}\.tap", name)]
+    for old in sorted(same, key=os.path.getmtime, reverse=True)[4:]:
+        os.unlink(old)
+
+
+def stage_selftests(kernel):
+    """Both modules by the same programs; then what differs."""
+    kept = os.environ["VHX_IN_TREE_TAP"] = in_tree_tap(kernel)
+    is_ok, out = vm_run(f"selftests-{kernel}", "-b", "-t", "1500", kernel, "--",
+                        "tools/testing/vm/selftests.sh", build_selftests())
+    case(f"selftests.{kernel}.kernel_log_clean_ok", is_ok)
+    show(f"{out}/vhx_net.tap", f"{kernel}.vhx_net.")
+    show(f"{out}/vhx_net-workers2.tap", f"{kernel}.vhx_net-workers2.")
+    is_listed = call(f"{SELFTESTS}/tap_diff.py", "-k", base(kernel),
+                     f"{out}/vhost_net.tap", f"{out}/vhx_net.tap")
+    case(f"selftests.{kernel}.differences_to_in_tree_listed_ok", is_listed)
+    if is_listed and not os.path.exists(kept):
+        keep(f"{out}/vhost_net.tap", kept)
+
+
+def stage_smoke(kernel="6.1"):
+    is_ok, out = vm_run("smoke", "-b", "-t", "150", kernel, "--",
+                        "tools/testing/vm/selftests.sh", build_selftests(),
+                        "ioctl_test")
+    case(f"smoke.{kernel}.kernel_log_clean_ok", is_ok)
+    show(f"{out}/vhx_net.tap", f"{kernel}.vhx_net.")
+
+
+# -- debug kernels ------------------------------------------------------------
+
+def build_boom(kernel):
+    """The module whose faults each watcher of a debug kernel has to report."""
+    path = built_in(f"boom-{kernel}", "tools/testing/vm/boom")
+    shutil.copytree(f"{HERE}/vm/boom", path, dirs_exist_ok=True)
+    if not call("make", "-s", "-C", said(VM, "fetch", kernel) + "/build",
+                f"M={path}", "CC=gcc-12", "modules"):
+        sys.exit("boom.ko does not build")
+    return f"{path}/boom.ko"
+
+
+def stage_debug(kernel, what, module="vhx_net"):
+    """boom, or programs of the selftests with commas between them."""
+    if what == "boom":
+        args = ["-x", "kasan_multi_shot", kernel, "--",
+                "tools/testing/vm/debug.py", "boom", build_boom(kernel)]
+    else:
+        args = ["-b", "-t", "600", kernel, "--", "tools/testing/vm/debug.py",
+                "selftests", "--module", module, build_selftests(),
+                *what.split(",")]
+    name = f"debug-{kernel}-{what.replace(',', '-')}"[:80]
+    is_ok, out = vm_run(name, *args, rename=str)
+    case(f"{kernel}.{what}.kernel_log_clean_ok", is_ok or is_log_clean(out))
+
+
+# -- guests -------------------------------------------------------------------
+
+def stage_guests(kernel, accel, groups="", qemu="", migrations=""):
+    """The roots that groups and a QEMU need are named like them. `-` is the
+    machine's own QEMU."""
+    qemu = qemu.strip("-")
+    who = kernel + (f".qemu-{qemu}" if qemu else "")
+    options = [option for root in roots(groups, qemu)
+               for option in ("-r", root)]
+    if accel == "tcg":
+        # a guest under TCG in a machine under TCG starts from a snapshot
+        options.append("-T")
+    where = "-".join(filter(None, ["guests", kernel, accel,
+                                   groups.replace(",", "-"), qemu]))
+    _, out = vm_run(
+        where, "-b", "-g", GUEST, *options, "-t", "1800", kernel, "--",
+        "tools/testing/vm/guests.py", "--module", "vhx_net", "--accel", accel,
+        *(["--groups", groups] if groups else []),
+        *(["--qemu", qemu] if qemu else []),
+        *(["--migrations", migrations] if migrations else []),
+        rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* guest)",
+                                   rf"\1.{who}", line))
+    middle = groups.replace(",", "-") + "." if groups else ""
+    case(f"guest.{who}.{accel}.{middle}kernel_log_clean_ok", is_log_clean(out))
+
+
+def roots(groups, qemu):
+    """Names of the roots that a stage of guests needs."""
+    needs = {"ovs": "ovs", "testpmd": "dpdk"}
+    return [needs[group] for group in groups.split(",") if group in needs] + \
+        ([f"qemu-{qemu}"] if qemu.strip("-") else [])
+
+
+def stage_cuse(kernel, switch=""):
+    """libvhx-cuse serves a node, with the kernel's cuse and no module of ours;
+    or vhx-switch serves several, beside our module."""
+    guests = "tools/testing/vm/guests.py"
+    if switch:
+        cmd = f"{guests} --module vhx_net --variant switch " \
+            f"--switch {build_switch()}/vhx-switch --groups switch"
+    else:
+        path = build_cuse()
+        cmd = f"{path}/cuse_test; s=$?; {path}/data_test || s=1; {guests} " \
+            f"--node /dev/vhx-cuse --variant cuse --cuse {path}/patch " \
+            "--groups cuse,one-packed,legacy && exit $s"
+    _, out = vm_run(
+        "-".join(filter(None, ["cuse", kernel, switch])),
+        "-b", "-g", GUEST, "-t", "1800", kernel, "--", "sh", "-c",
+        f"modprobe -a cuse tun; {cmd}",
+        rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* )",
+                                   rf"\g<1>{kernel}.", line))
+    case(f"cuse.{kernel}.{switch + '.' if switch else ''}kernel_log_clean_ok",
+         is_log_clean(out))
+
+
+def stage_switch(kernel, part="all"):
+    """Guests on this machine itself, under TCG, then DPDK's virtio-user."""
+    switch = build_switch() + "/vhx-switch"
+    os.environ.update(
+        VHX_CACHE=CACHE, PYTHONDONTWRITEBYTECODE="1",
+        VHX_GUEST_VMLINUX=said(VM, "fetch", kernel) + "/vmlinux",
+        VHX_GUEST_INITRD=said(VM, "initramfs", kernel))
+    sys.stdout.flush()
+    guests = "tools/testing/switch/guests.py"
+    subprocess.run(["timeout", "900", guests, switch], check=False)
+    for root in ("qemu-10.0", "qemu-11.1", "dpdk"):
+        os.environ["VHX_ROOT_" + re.sub("[^a-z0-9]", "_", root)] = \
+            said(VM, "root", root)
+    if part == "all":
+        subprocess.run(["timeout", "900", "unshare", "-m", guests, switch,
+                        "10.0", "11.1"], check=False)
+    subprocess.run(["timeout", "900", "unshare", "-nm", "sh", "-c",
+                    "mount -t sysfs sysfs /sys && "
+                    "exec tools/testing/switch/virtio_user.py \"$1\"", "sh",
+                    switch], check=False)
+
+
+def stage_install(kernel="6.1"):
+    installed = os.environ["VHX_INSTALLED"] = f"{OUT}/installed"
+    case("install.make_install_ok",
+         call(f"{HERE}/vm/install-outside.sh", kernel, installed))
+    is_ok, _ = vm_run("install", "-b", "-g", GUEST, "-t", "1200", kernel, "--",
+                      "tools/testing/vm/install.py", rename=str)
+    shutil.rmtree(installed, ignore_errors=True)
+    case("install.kernel_log_clean_ok", is_ok)
+
+
+def run(name, args):
+    """A stage in this process, from the top of the checkout."""
+    os.chdir(TOP)
+    globals()[f"stage_{name}"](*args)
