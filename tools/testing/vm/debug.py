@@ -116,7 +116,9 @@ def klog_take():
     text = host.sh("dmesg", "-c")
     with open(f"{OUT}/judged.txt", "a") as file:
         file.write(text)
-    write("/dev/kmsg", f"vhx: {len(text.splitlines())} lines before were judged")
+    # a line without an end waits for more, and nobody sees it
+    write("/dev/kmsg",
+          f"vhx: {len(text.splitlines())} lines before were judged\n")
     return text
 
 
