@@ -145,6 +145,9 @@ def parse():
                         help="serve the node by tools/testing/cuse/patch.c")
     parser.add_argument("--switch", metavar="PROGRAM",
                         help="vhx-switch, for the group of that name")
+    parser.add_argument("--migrations", type=int, default=10, metavar="N",
+                        choices=range(1, 11),
+                        help="of a guest in a row, 10 unless given")
     parser.add_argument("--variant", help="second word of the names")
     parser.add_argument("--groups", help="of " + ",".join(GROUPS))
     parser.add_argument("--only", help="regular expression on the names")

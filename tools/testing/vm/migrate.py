@@ -20,7 +20,6 @@ import host
 from bench import log
 from guest import GuestError, GuestTimeout
 
-TIMES = 10
 PACKED = 34                         # VIRTIO_F_RING_PACKED
 UNREAD = 2 << 20                    # bytes that wait in the guest's socket
 RATE = 3 << 20                      # bytes a second: the guest hashes as well
@@ -38,7 +37,7 @@ while [ ! -e /tmp/mem.stop ]; do
 		echo "$n: the pattern changed" >>/tmp/mem.bad
 	n=$((n + 1))
 	echo $n >/tmp/mem.rounds
-	sleep 0.1
+	sleep 0.5
 done
 echo >/tmp/mem.ended
 END
@@ -108,6 +107,7 @@ class Mover:
 
     def __init__(self, bench, **options):
         self.bench, self.stream, self.held = bench, None, 0
+        self.times = bench.opts.migrations
         self.nets = [bench.net(0, **options), bench.net(1, **options)]
         # one guest: it keeps its addresses
         self.nets[1].mac, self.nets[1].addr = self.nets[0].mac, self.nets[0].addr
@@ -198,16 +198,16 @@ class Mover:
         return status
 
     def move_often(self):
-        for turn in range(TIMES):
+        for turn in range(self.times):
             status = self.move()
             ram = status["ram"]
             log(f"migration {turn + 1}: {status['total-time']} ms, "
                 f"down {status['downtime']} ms, {ram['dirty-sync-count']} "
                 f"passes, {ram['normal']} pages, log on, "
                 f"{self.stream.sent >> 20} MiB streamed")
-        if self.held < TIMES / 2:
-            raise host.HostError(f"too quick to hold: {TIMES - self.held} times")
-        return f"{TIMES} times, held {self.held} times"
+        if self.held < self.times / 2:
+            raise host.HostError(f"held {self.held} times of {self.times}")
+        return f"{self.times} times, held {self.held} times"
 
     def stream_intact(self):
         want = self.stream.end()
@@ -222,7 +222,7 @@ class Mover:
                              "cat /tmp/mem.rounds; cat /tmp/mem.bad; true")
         rounds, *bad = [line for line in out.splitlines()
                         if "can't open" not in line]
-        if bad or int(rounds) < TIMES:
+        if bad or int(rounds) < self.times:
             raise host.HostError(f"after {rounds} rounds: {bad}")
         return f"{rounds} rounds"
 
@@ -246,7 +246,7 @@ def group_of(bench, case, word, *features, **options):
         case(word + "features_ok", cases.features_on, bench, *features)
     if not case(word + "stream_starts_ok", mover.begin):
         return
-    if not case(f"{word}{TIMES}_times_ok", mover.move_often):
+    if not case(f"{word}{mover.times}_times_ok", mover.move_often):
         return
     case(word + "stream_intact_ok", mover.stream_intact)
     case(word + "memory_intact_ok", mover.memory_intact)
