@@ -13,8 +13,9 @@ MAC = "52:54:00:77:00:{:02x}"
 
 # A fresh iperf3 server that listens when this returns: between two tests one
 # closes its port for a moment, which under emulation is long.
-SERVER = ("killall -q iperf3; iperf3 -s -D; "
-          "until grep -q ':1451 .* 0A ' /proc/net/tcp*; do sleep 0.1; done")
+LISTENS = "grep -q ':1451 .* 0A ' /proc/net/tcp*"
+SERVER = (f"killall -q iperf3; while {LISTENS}; do sleep 0.1; done; "
+          f"iperf3 -s -D; until {LISTENS}; do sleep 0.1; done")
 
 
 class Skip(Exception):
