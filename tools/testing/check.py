@@ -123,6 +123,8 @@ class Report:
 
 def has_retried(job):
     """Whether a machine died before its command began, and had a second go."""
+    if job.status is None:
+        return False
     with open(stem(job) + ".log", errors="replace") as log:
         return any("one retry" in line for line in log)
 

@@ -22,6 +22,7 @@ VM = os.path.join(HERE, "vm/vm")
 SELFTESTS = os.path.join(HERE, "selftests/vhost")
 GUEST = "6.12"          # the kernel of guests
 WARNINGS = "CFLAGS=-O2 -g -Werror"
+JOBS = f"-j{os.cpu_count()}"
 PROBES = {
     "6.1": "TUN_XDP_HDR",
     "6.12": "EVENTFD_SIGNAL_ONE PAGE_FRAG_CACHE_DRAIN TUN_XDP_HDR VHOST_TASK",
@@ -117,7 +118,8 @@ def built_in(name, *paths):
 
 def build_selftests():
     path = built_in("selftests", "tools/testing/selftests")
-    if not call("make", "-s", "-C", SELFTESTS, WARNINGS, f"OUTPUT={path}"):
+    if not call("make", "-s", JOBS, "-C", SELFTESTS, WARNINGS,
+                f"OUTPUT={path}"):
         sys.exit("the selftests do not build")
     return path
 
@@ -125,7 +127,7 @@ def build_selftests():
 def build_switch():
     path = built_in("switch", "tools/vhx-switch", "tools/lib",
                     "drivers/vhost/ring")
-    if not call("make", "-s", "-C", "tools/vhx-switch", WARNINGS,
+    if not call("make", "-s", JOBS, "-C", "tools/vhx-switch", WARNINGS,
                 f"OUTPUT={path}"):
         sys.exit("vhx-switch does not build")
     return path
@@ -134,7 +136,7 @@ def build_switch():
 def build_cuse():
     path = built_in("cuse", "tools/lib", "tools/testing/cuse",
                     "tools/testing/selftests", "drivers/vhost/ring")
-    if not call("make", "-s", "-C", "tools/testing/cuse", WARNINGS,
+    if not call("make", "-s", JOBS, "-C", "tools/testing/cuse", WARNINGS,
                 f"OUTPUT={path}"):
         sys.exit("the programs for CUSE do not build")
     return path
@@ -182,7 +184,7 @@ def stage_build(*kernels):
     if "6.1" in kernels:
         case("build.6.1.clang_no_warning_ok", clang_check("6.1"))
         case("build.selftests.clang_no_warning_ok", call(
-            "make", "-s", "-C", SELFTESTS, "CC=clang", WARNINGS, "OUTPUT=" +
+            "make", "-s", JOBS, "-C", SELFTESTS, "CC=clang", WARNINGS, "OUTPUT=" +
             built_in("clang-selftests", "tools/testing/selftests")))
 
 
