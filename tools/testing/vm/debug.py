@@ -13,6 +13,7 @@ What was judged here is taken out of the kernel log and kept in
 $VHX_OUT/judged.txt, so that the rig judges what is left.
 """
 import argparse
+import bisect
 import contextlib
 import os
 import re
@@ -28,6 +29,7 @@ PATTERNS = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                         "klog.patterns")
 RUN = "tools/testing/selftests/vhost/run.sh"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
+PAGE = 4096
 LEAK_AGE_SECS = 6               # kmemleak does not report what is younger
 
 # By kernel: the faults and how their watchers report them.  KASAN and lockdep
@@ -218,10 +220,9 @@ def boom(opts):
 
 def fail_calls_of(module, percent):
     """Memory and copies fail where a function of the module is in the stack."""
-    text = sorted(int(line.split()[0], 16)
-                  for line in read("/proc/kallsyms").splitlines()
-                  if line.endswith(f"[{module}]") and line.split()[1] in "tT")
-    settings = {"require-start": text[0], "require-end": text[-1] + 4096,
+    symbols = symbols_of(module)
+    settings = {"require-start": symbols[0][0],
+                "require-end": symbols[-1][0] + PAGE,
                 "stacktrace-depth": 32, "times": -1, "interval": 1,
                 "verbose": 1, "probability": percent}
     for kind in ("failslab", "fail_page_alloc", "fail_usercopy"):
@@ -251,11 +252,34 @@ def run_programs(results, opts, node):
                 results.relay(line)
 
 
-def check_leaks(results, when):
+def symbols_of(module):
+    """Its functions: (address, name), the lowest first."""
+    words = [line.split() for line in read("/proc/kallsyms").splitlines()
+             if line.endswith(f"[{module}]")]
+    return sorted((int(address, 16), name) for address, kind, name, _ in words
+                  if kind in "tT")
+
+
+def with_names(text, symbols):
+    """The text with names of a module that is gone where it has addresses."""
+    def name(found):
+        address = int(found[0], 16)
+        index = bisect.bisect(symbols, (address, "~")) - 1
+        if index < 0 or address > symbols[-1][0] + PAGE:
+            return found[0]
+        return f"{symbols[index][1]}+{address - symbols[index][0]:#x}"
+    return re.sub(r"0x[0-9a-f]{16}$", name, text, flags=re.M)
+
+
+def check_leaks(results, module):
+    """Unloads the module.  What it lost before is lost still, and what only its
+    own variables pointed to is now."""
+    symbols = symbols_of(module)
+    host.unload(module)
     began = time.monotonic()
     text = leaks()
     log(f"two scans: {time.monotonic() - began:.0f} s")
-    results.add(f"no_leak_{when}_ok", not text, text)
+    results.add("no_leak_ok", not text, with_names(text, symbols))
 
 
 def check_log(results, module):
@@ -275,25 +299,19 @@ def check_log(results, module):
 
 def selftests(opts):
     results = Results(opts.module + (".fail" if opts.fail else ""))
-    has_kmemleak = "kmemleak" in FAULTS[KERNEL]
     node = "/dev/vhost-net"
     if opts.module != host.IN_TREE:
         node = "/dev/vhost-net-vhx"
-    # what they load stays
-    host.sh("modprobe", "-a", "tun", "tap", "macvtap")
-    if has_kmemleak:
-        log(f"kmemleak before: {len(leaks().splitlines())} lines")
     host.load(opts.module, node)
     if opts.fail:
         fail_calls_of(opts.module, opts.fail)
     run_programs(results, opts, node)
     if opts.fail:
         check_failures(results)
-    if has_kmemleak:
-        check_leaks(results, "loaded")
-    host.unload(opts.module)
-    if has_kmemleak:
-        check_leaks(results, "unloaded")
+    if "kmemleak" in FAULTS[KERNEL]:
+        check_leaks(results, opts.module)
+    else:
+        host.unload(opts.module)
     check_log(results, opts.module)
     results.add("lockdep_on_ok", lockdep_is_on())
     return results.end()
