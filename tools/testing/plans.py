@@ -17,7 +17,7 @@ CHECK = [
     *(f"selftests {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 3",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
-    "guests 7.3 kvm packed", "guests 6.1 tcg one,one-packed",
+    "guests 7.3 kvm packed", "guests 6.1 tcg one",
     "guests 6.1 kvm mq 11.1", "guests 6.12 kvm viommu-lazy 10.0",
     "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "install",
     "features check",
