@@ -69,7 +69,7 @@ class Set:
             raise GuestError("packed rings were not negotiated")
 
     def ping(self, count=5):
-        out = self.guests[0].check(f"ping -c {count} -W 10 10.77.1.2", 120)
+        out = self.guests[0].check(f"ping -c {count} -i 0.2 -W 10 10.77.1.2", 120)
         if " 0% packet loss" not in out:
             raise GuestError(out)
         return out.splitlines()[-1]
@@ -82,7 +82,7 @@ class Set:
     def tcp(self, *options):
         self.guests[1].check(SERVER, 60)
         out = json.loads(self.guests[0].check(
-            "iperf3 -J -t 3 -c 10.77.1.2 " + " ".join(options), 120))
+            "iperf3 -J -t 1 -c 10.77.1.2 " + " ".join(options), 120))
         rate = out["end"]["sum_received"]["bits_per_second"] / 1e6
         if rate <= 0:
             raise GuestError("nothing arrived")

@@ -107,7 +107,7 @@ class Bench:
 
     def __init__(self, opts):
         self.opts = opts
-        self.secs = 2 if opts.accel == "kvm" else 5
+        self.secs = 1 if opts.accel == "kvm" else 3
         self.size = (4 << 20) if opts.accel == "kvm" else (1 << 20)
         self.slow = host.SLOW
         self.guests = []
