@@ -20,9 +20,10 @@ from cache import (Failed, digest, is_done, lock, mark_done, path_of, read, run,
 REVISION = 1
 
 # Emulated, a second in the kernel takes long: what is slow is not yet stuck. A
-# soft lockup is reported after twice watchdog_thresh; for hard ones there is no
-# NMI, and in a debug kernel the other CPU looks.
-STOCK = ("watchdog_thresh=60 nmi_watchdog=0 "
+# soft lockup is reported after twice watchdog_thresh, if RCU does not report a
+# stall before: that counts as a sign of life. For hard lockups there is no NMI,
+# and in a debug kernel the other CPU looks.
+STOCK = ("watchdog_thresh=20 nmi_watchdog=0 "
          "rcupdate.rcu_cpu_stall_timeout=60")
 DEBUG = "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=180"
 
