@@ -88,6 +88,14 @@ def check_config(folder):
         raise Failed("not in the kernel's configuration: " + " ".join(lost))
 
 
+def waited(proc, secs):
+    """Its status, or None if it goes on."""
+    try:
+        return proc.wait(secs)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def make_kernel(kernel, folder):
     """Half an hour: a word every 30 s of how far it is."""
     begun = time.monotonic()
@@ -96,14 +104,13 @@ def make_kernel(kernel, folder):
             subprocess.Popen(["make", "-C", f"{folder}/build", COMPILER,
                               f"-j{os.cpu_count()}", "vmlinux", "modules"],
                              stdout=log, stderr=log) as proc:
-        while True:
-            try:
-                status = proc.wait(timeout=30)
-                break
-            except subprocess.TimeoutExpired:
-                lines = read(folder, "build.log").decode().splitlines()
+        try:
+            while (status := waited(proc, 30)) is None:
+                steps = read(folder, "build.log").decode().split("\n")
                 say(f"kernel {kernel.name}: {time.monotonic() - begun:.0f} s, "
-                    f"{len(lines)} steps: {lines[-1].strip()}")
+                    f"{len(steps)} steps: {' '.join(steps[-2:]).strip()}")
+        finally:
+            proc.terminate()
     if status:
         run("tail", "-n", "30", f"{folder}/build.log")
         raise Failed(f"kernel {kernel.name}: see {folder}/build.log")
