@@ -12,6 +12,7 @@ import threading
 
 import images
 import kernels
+import tsc
 from cache import CACHE, TOP, VMDIR, read, say, word, write
 
 # What a run exits with when it is not the command's own status (README.rst)
@@ -80,6 +81,8 @@ def qemu(job, folder, initrd, stream):
              f"vhx.modules={folder}/lib/modules", job.words]
     if job.is_counting:
         words.append("nowatchdog")
+    else:
+        words.append(f"tsc_early_khz={tsc.khz()}")
     return [
         *extra("VHX_QEMU", "qemu-system-x86_64").split(), "-name", "vhx-l1",
         "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
