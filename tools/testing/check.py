@@ -8,6 +8,8 @@ usage: check [fast | all | STAGE...]
   check fast        under 3 minutes: style, engine, one build, one boot
   check all         the matrix of guests, QEMUs and clients, debug kernels,
                     full laps; its table goes to all.txt
+  check resume      goes on with a `check all` that was cut off or failed: not
+                    once more what passed at this commit
   check STAGE...    some stages, each one word of the shell:
                     check "selftests 6.12" "guests 7.3 kvm pair,mq"
   check --list      the stages of each, with what they took last time
@@ -16,6 +18,7 @@ A stage writes KTAP to its standard output and talk to its standard error; both
 are kept below the cache. The last line is `N passed, N failed`.
 """
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -65,8 +68,8 @@ def stem(job):
 class Report:
     """Says what each job came to, and what all did."""
 
-    def __init__(self, times):
-        self.times, self.total, self.rows = times, ktap.Counts(), []
+    def __init__(self, table):
+        self.table, self.total, self.rows = table, ktap.Counts(), []
 
     def result(self, job):
         """Counts of a stage: one that came to no end, or said nothing, failed."""
@@ -85,6 +88,8 @@ class Report:
         counts = self.result(job)
         self.total += counts
         self.rows.append((job, counts))
+        if self.table:
+            self.table.put(job, counts)
         print(self.row(job, counts), flush=True)
         if counts.bad:
             self.explain(job, counts.faults)
@@ -131,6 +136,7 @@ def has_retried(job):
 
 
 def show_list():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)       # of `| head`
     times = Times(f"{stages.CACHE}/check/times.json")
     for name, texts in plans.PLANS.items():
         print(f"{name}:")
@@ -139,11 +145,49 @@ def show_list():
                 print(f"  {job.name:<60} {clock(times.secs(job))}")
 
 
+class Table:
+    """What each stage of `check all` came to: all.json, and all.txt to read."""
+
+    def __init__(self):
+        self.path, self.rows = f"{stages.OUT}/all", {}
+        self.commit = stages.said("git", "-C", stages.TOP, "describe",
+                                  "--always", "--dirty", "--abbrev=12")
+        if os.path.exists(self.path + ".json"):
+            with open(self.path + ".json") as file:
+                self.rows = json.load(file)
+
+    def has(self, name):
+        """Whether a stage passed at this commit."""
+        row = self.rows.get(name)
+        return bool(row and row["commit"] == self.commit and not row["failed"])
+
+    def put(self, job, counts):
+        self.rows[job.name] = {
+            "commit": self.commit, "date": time.strftime("%Y-%m-%d %H:%M"),
+            "failed": counts.bad, "text": Report.row(job, counts)}
+        with open(self.path + ".json", "w") as file:
+            json.dump(self.rows, file, indent=1)
+        with open(self.path + ".txt", "w") as file:
+            for row in filter(None, map(self.rows.get, plans.ALL)):
+                print(row["date"], row["commit"], row["text"], file=file)
+
+
+def to_resume(table):
+    """The stages of `check all` that have not passed at this commit."""
+    if table.commit.endswith("-dirty"):
+        sys.exit("check: what changed since the last commit was not part of a "
+                 "`check all`: commit it, or run all")
+    return [text for text in plans.ALL
+            if not table.has(text) or text.startswith("features")]
+
+
 def check(words):
     began = time.monotonic()
     os.makedirs(stages.OUT, exist_ok=True)
     name = " ".join(words) or "check"
-    jobs = plans.jobs(plans.PLANS.get(name, words))
+    table = Table() if name in ("all", "resume") else None
+    texts = to_resume(table) if name == "resume" else \
+        plans.PLANS.get(name, words)
     if name in plans.PLANS:
         # of a plan that is run again nothing may be taken for its own
         for path in glob.glob(f"{stages.OUT}/*.tap"):
@@ -152,24 +196,10 @@ def check(words):
           flush=True)
     install_packages()
     times = Times(f"{stages.CACHE}/check/times.json")
-    report = Report(times)
-    Runner(jobs, times, stem, lambda job: ktap.count(stem(job) + ".tap"),
-           report.done).run()
-    if words == ["all"]:
-        write_table(report, began)
+    report = Report(table)
+    Runner(plans.jobs(texts), times, stem,
+           lambda job: ktap.count(stem(job) + ".tap"), report.done).run()
     return report.end(began)
-
-
-def write_table(report, began):
-    """What `check all` came to, for the record."""
-    commit = stages.said("git", "-C", stages.TOP, "describe", "--always",
-                         "--dirty")
-    with open(f"{stages.OUT}/all.txt", "w") as file:
-        print(f"{time.strftime('%Y-%m-%d')}, commit {commit}, "
-              f"{clock(time.monotonic() - began)} on {os.cpu_count()} cores\n",
-              file=file)
-        for job, counts in report.rows:
-            print(report.row(job, counts), file=file)
 
 
 def main():

@@ -174,7 +174,7 @@ def stage_lib(laps=""):
 
 
 def full(laps):
-    return ["FULL=1"] if laps == "full" else []
+    return {"full": ["FULL=1"], "fast": ["FAST=1"]}.get(laps, [])
 
 
 def stage_build(*kernels):
@@ -244,8 +244,12 @@ def keep(path, kept):
 
 
 def stage_selftests(kernel):
-    """Both modules by the same programs; then what differs."""
-    kept = os.environ["VHX_IN_TREE_TAP"] = in_tree_tap(kernel)
+    """Both modules by the same programs; then what differs. Of a flavour
+    in-tree is that of its kernel, if that is known."""
+    kept = in_tree_tap(base(kernel))
+    if not os.path.exists(kept):
+        kept = in_tree_tap(kernel)
+    os.environ["VHX_IN_TREE_TAP"] = kept
     is_ok, out = vm_run(f"selftests-{kernel}", "-b", "-t", "1500", kernel, "--",
                         "tools/testing/vm/selftests.sh", build_selftests())
     case(f"selftests.{kernel}.kernel_log_clean_ok", is_ok)
