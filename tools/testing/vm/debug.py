@@ -29,6 +29,8 @@ PATTERNS = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                         "klog.patterns")
 RUN = "tools/testing/selftests/vhost/run.sh"
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
+KCSAN = "/sys/kernel/debug/kcsan"
+KCSAN_SKIP = 500                # accesses of a CPU between two watchpoints
 PAGE = 4096
 LEAK_AGE_SECS = 6               # kmemleak does not report what is younger
 
@@ -171,6 +173,18 @@ def leaks():
     return text
 
 
+def watch_races():
+    """KCSAN is off until it is asked: a boot is slow enough."""
+    if os.path.exists(KCSAN):
+        write("/sys/module/kcsan/parameters/skip_watch", str(KCSAN_SKIP))
+        write(KCSAN, "on")
+
+
+def watchpoints():
+    """How many accesses KCSAN has waited at for another."""
+    return int(re.search(r"setup_watchpoints: (\d+)", read(KCSAN))[1])
+
+
 @contextlib.contextmanager
 def sysctl(settings):
     paths = {f"/proc/sys/kernel/{name}": value
@@ -201,6 +215,7 @@ def plant(ko, fault):
 
 def boom(opts):
     results = Results("boom")
+    watch_races()
     before = klog_faults(klog_take())
     results.add("log_before_clean_ok", not before, "\n".join(before))
     results.add("lockdep_on_before_ok", lockdep_is_on())
@@ -303,6 +318,7 @@ def selftests(opts):
     if opts.module != host.IN_TREE:
         node = "/dev/vhost-net-vhx"
     host.load(opts.module, node)
+    watch_races()
     if opts.fail:
         fail_calls_of(opts.module, opts.fail)
     run_programs(results, opts, node)
@@ -312,6 +328,8 @@ def selftests(opts):
         check_leaks(results, opts.module)
     else:
         host.unload(opts.module)
+        number = watchpoints()
+        results.add("races_watched_ok", number, f"{number} watchpoints")
     check_log(results, opts.module)
     results.add("lockdep_on_ok", lockdep_is_on())
     return results.end()
