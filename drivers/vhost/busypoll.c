@@ -53,14 +53,14 @@ int vhx_busypoll_fetch(struct vhx_vq *vq)
 
 	if (!vq->busyloop)
 		return 0;
-	vq->stats.polls++;
+	vhx_count(&vq->stats.polls, 1);
 	end = window_end(vq);
 	while (!ret && may_go_on(vq, end)) {
 		cpu_relax();
 		ret = vq->ring.ops->fetch(&vq->ring, &vq->burst, VHX_BURST_MAX);
 	}
 	if (ret > 0)
-		vq->stats.poll_hits++;
+		vhx_count(&vq->stats.poll_hits, 1);
 	return ret;
 }
 
@@ -78,14 +78,14 @@ size_t vhx_busypoll_peek(struct vhx_vq *vq)
 
 	if (!vq->busyloop)
 		return 0;
-	vq->stats.polls++;
+	vhx_count(&vq->stats.polls, 1);
 	end = window_end(vq);
 	while (!len && may_go_on(vq, end)) {
 		cpu_relax();
 		len = vq->backend->ops->peek(vq->backend);
 	}
 	if (len)
-		vq->stats.poll_hits++;
+		vhx_count(&vq->stats.poll_hits, 1);
 	return len;
 }
 

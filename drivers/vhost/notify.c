@@ -28,11 +28,11 @@ int vhx_notify_call(struct vhx_vq *vq)
 	if (ret < 0)
 		return ret;
 	if (!ret) {
-		vq->stats.calls_saved++;
+		vhx_count(&vq->stats.calls_saved, 1);
 		return 0;
 	}
 	if (vq->call) {
-		vq->stats.calls++;
+		vhx_count(&vq->stats.calls, 1);
 		eventfd_signal(vq->call);
 	}
 	return 0;
@@ -51,7 +51,7 @@ int vhx_notify_call(struct vhx_vq *vq)
  */
 void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause)
 {
-	vq->stats.errors++;
+	vhx_count(&vq->stats.errors, 1);
 	if (vq->err)
 		eventfd_signal(vq->err);
 	if (__ratelimit(&vq->dev->ratelimit))

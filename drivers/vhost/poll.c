@@ -15,7 +15,8 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 
 	if (key_to_poll(key) && !(key_to_poll(key) & poll->events))
 		return 0;
-	poll->wakes++;
+	/* Read without a lock. */
+	WRITE_ONCE(poll->wakes, poll->wakes + 1);
 	vhx_worker_queue(poll->work);
 	return 0;
 }

@@ -221,7 +221,7 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	*cost += max(frame.nr_fetches, 1U);
 	if (ret == FRAME_DROPPED) {
 		vq->backend->ops->drop(vq->backend);
-		vq->stats.drop_room++;
+		vhx_count(&vq->stats.drop_room, 1);
 	}
 	if (ret)
 		return ret;
@@ -234,14 +234,14 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 				    "dirty log not accessible");
 	if (ret) {
 		give_back(vq, &frame);
-		vq->stats.drop_backend++;
+		vhx_count(&vq->stats.drop_backend, 1);
 		return ret;
 	}
 	if (!vq->nr_used)
 		vq->staged = frame.first;
 	vq->nr_used += frame.nr_chains;
-	vq->stats.frames++;
-	vq->stats.bytes += frame.len - vq->hlen;
+	vhx_count(&vq->stats.frames, 1);
+	vhx_count(&vq->stats.bytes, frame.len - vq->hlen);
 	return vq->nr_used < VHX_BURST_MAX ? 0 : publish(vq);
 }
 

@@ -17,13 +17,13 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 	int nr, err;
 
 	if (chain->nr_in) {
-		vq->stats.drop_format++;
+		vhx_count(&vq->stats.drop_format, 1);
 		vhx_notify_error(vq, -EINVAL, "writable descriptor, dropped");
 		return 0;
 	}
 	if (chain->out_len < vq->hlen + ETH_HLEN ||
 	    chain->out_len > vq->hlen + VHX_FRAME_MAX) {
-		vq->stats.drop_size++;
+		vhx_count(&vq->stats.drop_size, 1);
 		return 0;
 	}
 	nr = vhx_vq_xlate(vq, chain->slot, chain->nr_out, vq->iov,
@@ -38,11 +38,9 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 	if (err == -EAGAIN)
 		return -EBUSY;
 	if (err) {
-		vq->stats.drop_backend++;
+		vhx_count(&vq->stats.drop_backend, 1);
 		return 0;
 	}
-	vq->stats.frames++;
-	vq->stats.bytes += chain->out_len - vq->hlen;
 	return chain->out_len;
 }
 
@@ -53,7 +51,7 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 static int send_burst(struct vhx_vq *vq)
 {
 	struct vhx_burst *burst = &vq->burst;
-	unsigned int i, lost;
+	unsigned int i, lost, frames = 0;
 	int ret = 0, stop, bytes = 0, err = 0;
 
 	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
@@ -63,6 +61,7 @@ static int send_burst(struct vhx_vq *vq)
 		if (ret < 0)
 			break;
 		bytes += ret;
+		frames += ret > 0;
 		vq->used[i] = (struct vhx_used){
 			.id = chain->id, .count = chain->count,
 		};
@@ -71,8 +70,9 @@ static int send_burst(struct vhx_vq *vq)
 	if (i < burst->nr)
 		vhx_ring_unfetch(&vq->ring, &burst->chain[i]);
 	lost = vq->backend->ops->flush(vq->backend);
-	vq->stats.frames -= lost;
-	vq->stats.drop_backend += lost;
+	vhx_count(&vq->stats.frames, frames - lost);
+	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
+	vhx_count(&vq->stats.drop_backend, lost);
 	if (i) {
 		err = vq->ring.ops->complete(&vq->ring, vq->used, i);
 		if (err)

@@ -50,6 +50,8 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
  * @polls: polling windows
  * @poll_hits: those in which something came
  * @iotlb_waits: runs that ended for want of a translation
+ *
+ * They are written under the vq mutex, by vhx_count(), and read without.
  */
 struct vhx_stats {
 	u64 frames;
@@ -65,6 +67,11 @@ struct vhx_stats {
 	u64 poll_hits;
 	u64 iotlb_waits;
 };
+
+static inline void vhx_count(u64 *counter, u64 n)
+{
+	WRITE_ONCE(*counter, *counter + n);
+}
 
 /* Words of feature bits, as VHOST_GET_FEATURES_ARRAY counts them. */
 #define VHX_FEATURE_WORDS	2

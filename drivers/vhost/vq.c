@@ -357,7 +357,7 @@ void vhx_vq_fail(struct vhx_vq *vq, int err)
 
 	/* The client was asked for an address, and its answer runs the ring. */
 	if (err == -EAGAIN) {
-		vq->stats.iotlb_waits++;
+		vhx_count(&vq->stats.iotlb_waits, 1);
 		return;
 	}
 	/* An owner that is being killed has no memory any more. */

@@ -42,7 +42,7 @@ void vhx_xlate_forget_misses(struct vhx_xlate *xlate)
 	if (!xlate->iotlb)
 		return;
 	spin_lock(&xlate->iotlb->lock);
-	xlate->nr_misses = 0;
+	WRITE_ONCE(xlate->nr_misses, 0);
 	spin_unlock(&xlate->iotlb->lock);
 }
 
@@ -72,12 +72,12 @@ static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm, bool is_needed)
 	if (xlate->nr_misses == VHX_MISSES_MAX) {
 		if (!is_needed)
 			return;
-		xlate->nr_misses--;
+		WRITE_ONCE(xlate->nr_misses, xlate->nr_misses - 1);
 		miss--;
 	}
 	*miss = (struct vhx_miss){ .iova = iova, .perm = perm };
-	xlate->nr_misses++;
-	xlate->asked++;
+	WRITE_ONCE(xlate->nr_misses, xlate->nr_misses + 1);
+	WRITE_ONCE(xlate->asked, xlate->asked + 1);
 	wake_up_interruptible_poll(&xlate->iotlb->wait,
 				   EPOLLIN | EPOLLRDNORM);
 }
@@ -121,7 +121,7 @@ static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 	}
 	if ((range->perm & perm) != perm)
 		return -EPERM;
-	xlate->found++;
+	WRITE_ONCE(xlate->found, xlate->found + 1);
 	/* Of a range over all 2^64 addresses the length itself would wrap. */
 	rest = range->last - addr;
 	if (*len - 1 > rest)
