@@ -19,7 +19,8 @@ enum { FRAME_DONE, FRAME_DROPPED, NO_BUFFERS };
 /**
  * struct frame - the frame in work
  * @len: bytes that go into guest memory: header and frame
- * @room: bytes that the chains taken so far hold
+ * @room: how many of them fit into the chains taken so far: lengths that a
+ *        guest says are not added up
  * @nr_chains: chains taken, staged in vhx_vq.used from nr_used on
  * @nr_iov: iovecs used of vhx_vq.iov
  * @nr_fetches: bursts fetched for it
@@ -123,7 +124,7 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 	used->id = chain->id;
 	used->count = chain->count;
 	used->len = min_t(size_t, chain->in_len, frame->len - frame->room);
-	frame->room += chain->in_len;
+	frame->room += used->len;
 	frame->nr_chains++;
 	frame->nr_iov += nr;
 	vq->cursor++;
@@ -181,7 +182,7 @@ static int write_num_buffers(struct vhx_vq *vq, const struct frame *frame)
 	if (likely(vq->iov->iov_len >= off + sizeof(nr)))
 		return put_user(nr, (__virtio16 __user *)
 				(vq->iov->iov_base + off));
-	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
+	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->len);
 	iov_iter_advance(&to, off);
 	return copy_to_iter(&nr, sizeof(nr), &to) == sizeof(nr) ? 0 : -EFAULT;
 }
@@ -195,7 +196,8 @@ static int receive(struct vhx_vq *vq, const struct frame *frame)
 	struct iov_iter to;
 
 	backend->ahead = vq->burst.nr - vq->cursor;
-	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->room);
+	/* Another reader may have left us a longer frame: no more than is logged. */
+	iov_iter_init(&to, ITER_DEST, vq->iov, frame->nr_iov, frame->len);
 	if (vq->guest_hlen &&
 	    copy_to_iter(no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
 		backend->ops->drop(backend);

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/userfaultfd.h>
 
 #include "vhost_packed.h"
 
@@ -390,5 +392,35 @@ int vq_setup(struct dev *d, unsigned int q, unsigned int num)
 		ret = vq_set_addr(vq);
 	if (!ret)
 		ret = vq_set_files(vq);
+	return ret;
+}
+
+int page_take(struct held *held, void *page)
+{
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)page, sizeof(held->saved) },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+
+	held->page = page;
+	memcpy(held->saved, page, sizeof(held->saved));
+	held->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (held->fd < 0 || ioctl(held->fd, UFFDIO_API, &api) ||
+	    madvise(page, sizeof(held->saved), MADV_DONTNEED) ||
+	    ioctl(held->fd, UFFDIO_REGISTER, &reg))
+		return -errno;
+	return 0;
+}
+
+int page_give(struct held *held)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)held->page, .src = (uintptr_t)held->saved,
+		.len = sizeof(held->saved),
+	};
+	int ret = ioctl(held->fd, UFFDIO_COPY, &copy) ? -errno : 0;
+
+	close(held->fd);
 	return ret;
 }

@@ -177,6 +177,19 @@ int event_wait(int fd, int ms);
 int64_t now_ms(void);
 int slowness(void);
 
+/*
+ * A page that is not there: who reads or writes it waits until it is given back,
+ * and fd is readable meanwhile.
+ */
+struct held {
+	int fd;				/* userfaultfd */
+	void *page;
+	uint8_t saved[4096];
+};
+
+int page_take(struct held *held, void *page);
+int page_give(struct held *held);
+
 /* what the device did to the machine */
 int worker_tid_of(pid_t owner, unsigned int id);
 int worker_tid(pid_t owner);
