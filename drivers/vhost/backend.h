@@ -43,8 +43,9 @@ struct vhx_backend_ops {
 	void (*drop)(struct vhx_backend *backend);
 	/**
 	 * @send: send a frame of @len bytes with header, now or as a copy at
-	 * flush(). Return: 0, -EAGAIN (wait for EPOLLOUT, try again), or why
-	 * it can never be sent.
+	 * flush(). Return: 0, -EAGAIN (wait for EPOLLOUT, try again), -ENOMEM,
+	 * -ENOBUFS or -EFAULT (for want of memory, or the queue below is full:
+	 * try again later), or why it can never be sent.
 	 */
 	int (*send)(struct vhx_backend *backend, struct iov_iter *from,
 		    size_t len);

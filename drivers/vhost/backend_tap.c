@@ -263,7 +263,8 @@ static bool is_hdr_valid(struct tap *tap, const struct virtio_net_hdr *hdr,
 
 /*
  * Copies a frame into an XDP buffer: header at the start, frame after the
- * headroom. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched: send it alone.
+ * headroom. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched: send it alone; -EFAULT,
+ * -EINVAL.
  */
 static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 {
@@ -274,6 +275,7 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 	struct virtio_net_hdr *hdr;
 	struct xdp_buff *xdp;
 	void *buf, *in;
+	int err;
 
 	/* A tap reads as much of a header as it is set to. */
 	pad = SKB_DATA_ALIGN(room + VHX_TUN_HDR_OFF + 2 * VHX_NET_HLEN_MAX);
@@ -292,9 +294,11 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 	 * above: the look of a hardened copy would cost as much as the copy.
 	 */
 	in = buf + pad - hlen;
+	err = -EFAULT;
 	if (_copy_from_iter(in, len, from) != len)
 		goto err_buf;
 	memcpy(hdr, in, hlen);
+	err = -EINVAL;
 	if (!is_hdr_valid(tap, hdr, len - hlen))
 		goto err_buf;
 	vhx_tun_set_buflen(buf, size);
@@ -305,7 +309,7 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 
 err_buf:
 	page_frag_free(buf);
-	return -EINVAL;
+	return err;
 }
 
 /* Sends a frame by itself, after those that wait. */

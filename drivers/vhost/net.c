@@ -86,15 +86,16 @@ static void run(struct vhx_work *work)
 	if (!vq->backend)
 		goto out;
 	err = vhx_vq_prepare(vq);
+	if (!err)
+		err = vhx_index_of(vq) == VHX_TXQ ? vhx_tx_run(vq) :
+						    vhx_rx_run(vq);
 	if (err)
-		vhx_vq_fail(vq, err);
-	else if (vhx_index_of(vq) == VHX_TXQ)
-		vhx_tx_run(vq);
+		vhx_run_fail(vq, err);
 	else
-		vhx_rx_run(vq);
+		vq->nr_retries = 0;
 	if (unlikely(vq->mem.dirty.is_failed)) {
-		vhx_vq_fail(vq, vhx_ring_fail(&vq->ring, -EFAULT,
-					      "dirty log not accessible"));
+		vhx_run_fail(vq, vhx_ring_fail(&vq->ring, -EIO,
+					       "dirty log not accessible"));
 		vq->mem.dirty.is_failed = false;
 	}
 out:
@@ -262,6 +263,9 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 		}
 	}
 	mutex_lock(&vq->mutex);
+	/* The last chance of what could not be completed. */
+	if (!backend && vq->backend && !vhx_vq_prepare(vq))
+		vhx_run_publish(vq);
 	err = exchange(vq, &backend);
 	mutex_unlock(&vq->mutex);
 

@@ -25,17 +25,16 @@ int vhx_notify_call(struct vhx_vq *vq)
 		if (vq->dev->log)
 			eventfd_signal(vq->dev->log);
 	}
-	if (ret < 0)
-		return ret;
 	if (!ret) {
 		vhx_count(&vq->stats.calls_saved, 1);
 		return 0;
 	}
+	/* A driver that cannot be asked is called: one too many is allowed. */
 	if (vq->call) {
 		vhx_count(&vq->stats.calls, 1);
 		eventfd_signal(vq->call);
 	}
-	return 0;
+	return min(ret, 0);
 }
 
 /**

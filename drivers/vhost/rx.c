@@ -35,24 +35,6 @@ struct frame {
 	u16 first;
 };
 
-/* Publishes what is staged, or hands it back. */
-static int publish(struct vhx_vq *vq)
-{
-	unsigned int nr = vq->nr_used;
-	int err;
-
-	if (!nr)
-		return 0;
-	vq->nr_used = 0;
-	err = vq->ring.ops->complete(&vq->ring, vq->used, nr);
-	if (!err)
-		return vhx_notify_call(vq);
-	vhx_ring_rewind(&vq->ring, vq->staged);
-	vq->cursor = 0;
-	vq->burst.nr = 0;
-	return err;
-}
-
 /* Hands back the chains of a frame and those fetched ahead. */
 static void give_back(struct vhx_vq *vq, const struct frame *frame)
 {
@@ -232,8 +214,7 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	/* A part may have been written before it failed. */
 	if (vq->mem.dirty.logs_buffers &&
 	    vhx_dirty_log_iov(&vq->mem.dirty, vq->iov, frame.nr_iov, frame.len))
-		ret = vhx_ring_fail(&vq->ring, -EFAULT,
-				    "dirty log not accessible");
+		vq->mem.dirty.is_failed = true;
 	if (ret) {
 		give_back(vq, &frame);
 		vhx_count(&vq->stats.drop_backend, 1);
@@ -244,7 +225,7 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	vq->nr_used += frame.nr_chains;
 	vhx_count(&vq->stats.frames, 1);
 	vhx_count(&vq->stats.bytes, frame.len - vq->hlen);
-	return vq->nr_used < VHX_BURST_MAX ? 0 : publish(vq);
+	return vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
 }
 
 /*
@@ -258,25 +239,27 @@ static int receive_all(struct vhx_vq *vq)
 	size_t len, bytes = 0;
 	int ret;
 
-	ret = vq->ring.ops->disarm(&vq->ring);
+	ret = vhx_run_publish(vq);
+	if (!ret)
+		ret = vq->ring.ops->disarm(&vq->ring);
 	if (ret)
 		return ret;
 	for (;;) {
 		len = backend->ops->peek(backend);
 		if (!len) {
 			/* First, for it wakes the guest. */
-			ret = publish(vq);
+			ret = vhx_run_publish(vq);
 			if (ret)
 				return ret;
 			len = vhx_busypoll_peek(vq);
 			if (!len)
-				return vhx_vq_wait_backend(vq);
+				return vhx_run_wait_backend(vq);
 		}
 		ret = move_frame(vq, len, &cost);
 		if (ret < 0)
 			return ret;
 		if (ret == NO_BUFFERS)
-			return publish(vq);
+			return vhx_run_publish(vq);
 		bytes += len;
 		if (cost >= VHX_RUN_FRAMES || bytes >= VHX_RUN_BYTES)
 			break;
@@ -291,8 +274,9 @@ static int receive_all(struct vhx_vq *vq)
  * @vq: a started vq
  *
  * Context: worker, vq mutex
+ * Return: 0, or a negative errno for vhx_run_fail()
  */
-void vhx_rx_run(struct vhx_vq *vq)
+int vhx_rx_run(struct vhx_vq *vq)
 {
 	static const struct frame none;
 	int err, ret;
@@ -301,9 +285,6 @@ void vhx_rx_run(struct vhx_vq *vq)
 	err = receive_all(vq);
 	give_back(vq, &none);
 	/* Frames moved before a failure were moved. */
-	ret = publish(vq);
-	if (!err)
-		err = ret;
-	if (err)
-		vhx_vq_fail(vq, err);
+	ret = vhx_run_publish(vq);
+	return err ? err : ret;
 }

@@ -24,6 +24,7 @@ static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 	SHOW(polls);
 	SHOW(poll_hits);
 	SHOW(iotlb_waits);
+	SHOW(retries);
 	seq_printf(m, "vhx-%s-iotlb_misses:\t%llu\n", name,
 		   READ_ONCE(vq->mem.xlate.asked));
 	seq_printf(m, "vhx-%s-iotlb_hits:\t%llu\n", name,

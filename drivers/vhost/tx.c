@@ -5,10 +5,17 @@
 
 #include "vhx.h"
 
+/* Memory that cannot be had or read now may be there in a moment. */
+static bool is_transient(int err)
+{
+	return err == -ENOMEM || err == -ENOBUFS || err == -EFAULT;
+}
+
 /*
  * Sends one chain. A chain that can be read but not sent is dropped and will
  * be completed: a guest must get its buffers back.
- * Return: bytes taken, -EBUSY (backend full), or why the ring cannot go on.
+ * Return: bytes taken, -EBUSY (backend full), -ENOMEM (later), or why the ring
+ * cannot go on.
  */
 static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 {
@@ -37,6 +44,8 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 	err = backend->ops->send(backend, &from, iov_iter_count(&from));
 	if (err == -EAGAIN)
 		return -EBUSY;
+	if (is_transient(err) && vhx_run_may_retry(vq))
+		return vhx_ring_fail(&vq->ring, -ENOMEM, "no memory for a frame");
 	if (err) {
 		vhx_count(&vq->stats.drop_backend, 1);
 		return 0;
@@ -52,7 +61,7 @@ static int send_burst(struct vhx_vq *vq)
 {
 	struct vhx_burst *burst = &vq->burst;
 	unsigned int i, lost, frames = 0;
-	int ret = 0, stop, bytes = 0, err = 0;
+	int ret = 0, stop, bytes = 0, err;
 
 	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
 		const struct vhx_chain *chain = &burst->chain[i];
@@ -73,13 +82,9 @@ static int send_burst(struct vhx_vq *vq)
 	vhx_count(&vq->stats.frames, frames - lost);
 	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
 	vhx_count(&vq->stats.drop_backend, lost);
-	if (i) {
-		err = vq->ring.ops->complete(&vq->ring, vq->used, i);
-		if (err)
-			vhx_ring_unfetch(&vq->ring, &burst->chain[0]);
-		else
-			err = vhx_notify_call(vq);
-	}
+	vq->staged = burst->chain[0].pos;
+	vq->nr_used = i;
+	err = vhx_run_publish(vq);
 	return err ? err : stop ? stop : bytes;
 }
 
@@ -93,6 +98,9 @@ static int send_all(struct vhx_vq *vq)
 	unsigned int frames = 0;
 	int ret, bytes = 0;
 
+	ret = vhx_run_publish(vq);
+	if (ret)
+		return ret;
 	do {
 		ret = ring->ops->disarm(ring);
 		if (!ret)
@@ -126,15 +134,13 @@ static int send_all(struct vhx_vq *vq)
  * @vq: a started vq
  *
  * Context: worker, vq mutex
+ * Return: 0, or a negative errno for vhx_run_fail()
  */
-void vhx_tx_run(struct vhx_vq *vq)
+int vhx_tx_run(struct vhx_vq *vq)
 {
 	int err;
 
 	vhx_poll_stop(&vq->backend_poll);
 	err = send_all(vq);
-	if (err == -EBUSY)
-		err = vhx_vq_wait_backend(vq);
-	if (err)
-		vhx_vq_fail(vq, err);
+	return err == -EBUSY ? vhx_run_wait_backend(vq) : err;
 }

@@ -21,6 +21,7 @@
 #include <linux/sched.h>
 #include <linux/vhost.h>
 #include <linux/virtio_net.h>
+#include <linux/workqueue.h>
 
 #include <uapi/linux/vhx.h>
 
@@ -36,7 +37,7 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
 
 /**
  * struct vhx_stats - counters of one vq, in frames unless named otherwise
- * @frames: given to the other side; a ring that fails may give some twice
+ * @frames: given to the other side
  * @bytes: of these frames and of those of a batch that was lost, without
  *         virtio-net headers
  * @drop_size: from the guest, shorter than header and Ethernet header, or
@@ -50,6 +51,7 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
  * @polls: polling windows
  * @poll_hits: those in which something came
  * @iotlb_waits: runs that ended for want of a translation
+ * @retries: runs that were put off for want of memory
  *
  * They are written under the vq mutex, by vhx_count(), and read without.
  */
@@ -66,6 +68,7 @@ struct vhx_stats {
 	u64 polls;
 	u64 poll_hits;
 	u64 iotlb_waits;
+	u64 retries;
 };
 
 static inline void vhx_count(u64 *counter, u64 n)
@@ -98,8 +101,10 @@ static inline void vhx_count(u64 *counter, u64 n)
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
  * @cursor: rx: next chain of @burst
- * @nr_used: rx: completed chains in @used that are not published yet
- * @staged: rx: ring position of the first of them, to hand back by
+ * @nr_used: completed chains in @used that are not published yet
+ * @staged: ring position of the first of them, to hand back by
+ * @retry: queues @work after a while
+ * @nr_retries: runs in a row that were put off, without a completion
  * @burst: chains in work
  * @used: chains to complete
  * @iov: owner's memory of the frame in work
@@ -127,6 +132,8 @@ struct vhx_vq {
 	unsigned int cursor;
 	unsigned int nr_used;
 	u16 staged;
+	struct delayed_work retry;
+	unsigned int nr_retries;
 	struct vhx_burst burst;
 	struct vhx_used used[VHX_USED_MAX];
 	struct iovec iov[VHX_SLOTS_MAX];
@@ -229,8 +236,6 @@ int vhx_vq_start(struct vhx_vq *vq);
 void vhx_vq_stop(struct vhx_vq *vq);
 int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		 unsigned int nr, struct iovec *iov, unsigned int max);
-int vhx_vq_wait_backend(struct vhx_vq *vq);
-void vhx_vq_fail(struct vhx_vq *vq, int err);
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state);
@@ -241,6 +246,14 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr);
 int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_call(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_err(struct vhx_vq *vq, const struct vhost_vring_file *file);
+
+/* run.c */
+void vhx_run_init(struct vhx_vq *vq);
+int vhx_run_publish(struct vhx_vq *vq);
+int vhx_run_wait_backend(struct vhx_vq *vq);
+bool vhx_run_may_retry(const struct vhx_vq *vq);
+void vhx_run_fail(struct vhx_vq *vq, int err);
+void vhx_run_stop(struct vhx_vq *vq);
 
 /* busypoll.c */
 int vhx_busypoll_fetch(struct vhx_vq *vq);
@@ -271,8 +284,8 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd);
 void vhx_net_stop(struct vhx_vq *vq);
 
 /* tx.c, rx.c */
-void vhx_tx_run(struct vhx_vq *vq);
-void vhx_rx_run(struct vhx_vq *vq);
+int vhx_tx_run(struct vhx_vq *vq);
+int vhx_rx_run(struct vhx_vq *vq);
 
 /* What one run may move before others get their turn. */
 #define VHX_RUN_FRAMES	256

@@ -6,7 +6,6 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/log2.h>
-#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "vhx.h"
@@ -27,6 +26,7 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 	vq->ring.num = 1;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	vhx_work_init(&vq->work, run);
+	vhx_run_init(vq);
 	vhx_poll_init(&vq->kick_poll, &vq->work, EPOLLIN);
 	vhx_poll_init(&vq->backend_poll, &vq->work,
 		      vhx_index_of(vq) == VHX_TXQ ? EPOLLOUT : EPOLLIN);
@@ -276,6 +276,7 @@ int vhx_vq_start(struct vhx_vq *vq)
  */
 void vhx_vq_stop(struct vhx_vq *vq)
 {
+	vhx_run_stop(vq);
 	vq->base = vq->ring.ops->base(&vq->ring);
 	vq->has_base = true;
 	vhx_xlate_forget_misses(&vq->mem.xlate);
@@ -304,7 +305,7 @@ int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 	if (likely(ret >= 0))
 		return ret;
 	switch (ret) {
-	case -EFAULT:
+	case -ENXIO:
 		vq->ring.cause = "buffer outside the memory table";
 		break;
 	case -EPERM:
@@ -322,58 +323,6 @@ int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		break;
 	}
 	return ret;
-}
-
-/**
- * vhx_vq_wait_backend - run again when the backend is ready
- * @vq: a started vq
- *
- * Context: worker, vq mutex
- * Return: 0, or -EINVAL when the backend is in error
- */
-int vhx_vq_wait_backend(struct vhx_vq *vq)
-{
-	struct vhx_backend *backend = vq->backend;
-	int err;
-
-	err = vhx_poll_start(&vq->backend_poll, backend->file);
-	if (err && backend->ops->clear_error &&
-	    backend->ops->clear_error(backend))
-		err = vhx_poll_start(&vq->backend_poll, backend->file);
-	return err ? vhx_ring_fail(&vq->ring, err, "backend in error") : 0;
-}
-
-/**
- * vhx_vq_fail - stop the ring until the next kick
- * @vq: a started vq
- * @err: why, with vhx_ring.cause
- *
- * Context: worker, vq mutex
- */
-void vhx_vq_fail(struct vhx_vq *vq, int err)
-{
-	unsigned int tries = 8;
-	u16 seen;
-
-	/* The client was asked for an address, and its answer runs the ring. */
-	if (err == -EAGAIN) {
-		vhx_count(&vq->stats.iotlb_waits, 1);
-		return;
-	}
-	/* An owner that is being killed has no memory any more. */
-	if (fatal_signal_pending(current))
-		return;
-	vhx_notify_error(vq, err, vq->ring.cause);
-	/*
-	 * A driver that mends the ring shall be heard: ask for a kick after
-	 * what it published, until that is not behind it already.
-	 */
-	if (!vq->mem.is_ready)
-		return;
-	do {
-		seen = vq->ring.avail_idx;
-		vq->ring.ops->arm(&vq->ring);
-	} while (vq->ring.avail_idx != seen && --tries);
 }
 
 /**

@@ -101,7 +101,7 @@ static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
 /*
  * Finds @addr and cuts @len (at least 1) to what is contiguous from there.
  * Guests have few regions and nearly all buffers lie in one, so what was
- * found last is tried first. Return: 0, -EFAULT (nothing there), -EPERM,
+ * found last is tried first. Return: 0, -ENXIO (nothing there), -EPERM,
  * -EAGAIN (asked for).
  */
 static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
@@ -116,7 +116,7 @@ static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 	if (!range || !vhx_range_has(range, addr)) {
 		range = look_up(xlate, addr, perm, true);
 		if (!range)
-			return xlate->iotlb ? -EAGAIN : -EFAULT;
+			return xlate->iotlb ? -EAGAIN : -ENXIO;
 		*hit = range;
 	}
 	if ((range->perm & perm) != perm)
@@ -149,7 +149,7 @@ static u8 perm_of(const struct vhx_slot *slot)
  * the owner gave them: who copies checks access_ok().
  *
  * Context: vq mutex
- * Return: iovecs used, -EFAULT (not in the owner's memory), -EPERM, -ENOBUFS,
+ * Return: iovecs used, -ENXIO (not in the owner's memory), -EPERM, -ENOBUFS,
  * -EAGAIN (asked for; comes back when answered)
  */
 int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
@@ -188,7 +188,7 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
  * @uaddr: owner's address of it, or NULL: it is all there, but in pieces
  *
  * Context: vq mutex
- * Return: 0, or -EFAULT, -EPERM, -EAGAIN as for vhx_xlate_slots()
+ * Return: 0, -EFAULT (wraps), or -ENXIO, -EPERM, -EAGAIN as for vhx_xlate_slots()
  */
 int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 		   void __user **uaddr)
@@ -241,7 +241,7 @@ fault:
  * @len: bytes
  *
  * Context: vq mutex, on the owner's mm; may fault
- * Return: 0, -EFAULT, -EPERM, -EAGAIN
+ * Return: 0, -EFAULT, -ENXIO, -EPERM, -EAGAIN
  */
 int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
 {
@@ -270,7 +270,7 @@ int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
  * @dirty: where to log it, if rings are logged
  *
  * Context: vq mutex, on the owner's mm; may fault
- * Return: 0, -EFAULT, -EPERM, -EAGAIN
+ * Return: 0, -EFAULT, -ENXIO, -EPERM, -EAGAIN
  */
 int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
 		    u32 len, struct vhx_dirty *dirty)

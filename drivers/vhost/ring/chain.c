@@ -213,8 +213,8 @@ static __always_inline int walk_on(struct vhx_ring *ring,
  *
  * A zero-length slot is legal and only advances.
  *
- * Return: 0, or -EINVAL, -ENOBUFS, -EFAULT, -EPERM, -EAGAIN with the chains
- * and slots of @burst as they were.
+ * Return: 0, or -EINVAL, -ENOBUFS, -EFAULT, -ENXIO, -EPERM, -EAGAIN with the
+ * chains and slots of @burst as they were.
  */
 int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
 		   const struct vring_desc *desc, unsigned int nr)

@@ -5,7 +5,8 @@
  * the tests'. A missing body is a compile warning.
  *
  * All return 0, -EFAULT (not accessible), -EPERM (not for this access) or
- * -EAGAIN (a translation was asked for), and copy in bulk: a value that the
+ * -EAGAIN (a translation was asked for), where a descriptor points also -ENXIO
+ * (no memory of the guest's), and copy in bulk: a value that the
  * driver can change is read once. Offsets and lengths stay within the area as
  * the engine's num defines it.
  */
@@ -90,7 +91,7 @@ static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
  * @dst: destination
  * @len: bytes
  *
- * Return: 0, -EFAULT, -EPERM or -EAGAIN
+ * Return: 0, -EFAULT, -ENXIO, -EPERM or -EAGAIN
  */
 static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 				    u32 len);

@@ -110,7 +110,7 @@ struct vhx_used {
  * struct vhx_ring_ops - one ring format
  *
  * Each is called once a burst. All return a negative errno when the ring
- * cannot go on: -EFAULT or -EPERM (memory not accessible), -EAGAIN (a
+ * cannot go on: -EFAULT, -ENXIO or -EPERM (memory not accessible), -EAGAIN (a
  * translation was asked for, come back), -EINVAL or -ENOBUFS (the driver broke the
  * format; vhx_ring.cause says how). After an error nothing was consumed or
  * published by that call, and the call may be repeated.

@@ -86,25 +86,6 @@ FIXTURE_TEARDOWN(busypoll)
 	EXPECT_QUIET_KERNEL(self->kmsg);
 }
 
-/* Return: a counter of fdinfo, or -ENOENT: in-tree has none. */
-static int64_t counter(fix *f, const char *name)
-{
-	char path[64], line[128];
-	int64_t value = -ENOENT;
-	long long n;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", f->d.fd);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, name, strlen(name)) &&
-		    sscanf(line + strlen(name), ":%lld", &n) == 1)
-			value = n;
-	if (file)
-		fclose(file);
-	return value;
-}
-
 static int tx_add_frame(fix *f, uint32_t seq)
 {
 	frame_fill(f->frame, LEN, false, seq);
@@ -184,8 +165,8 @@ TEST_F(busypoll, no_window_no_polls)
 		EXPECT_EQ(0, tx_one(self, i));
 		EXPECT_EQ(0, rx_one(self, i));
 	}
-	EXPECT_GE(0, counter(self, "vhx-tx-polls"));
-	EXPECT_GE(0, counter(self, "vhx-rx-polls"));
+	EXPECT_GE(0, dev_counter(&self->d, "vhx-tx-polls"));
+	EXPECT_GE(0, dev_counter(&self->d, "vhx-rx-polls"));
 }
 
 /* A chain that is published within the window needs no kick. */
@@ -208,10 +189,10 @@ TEST_F(busypoll, tx_without_kick_ok)
 		ASSERT_EQ(0, tx_seen(self, 2 * i + 1));
 	}
 	EXPECT_LE(1, hits);
-	if (counter(self, "vhx-tx-polls") >= 0) {
-		EXPECT_LE(1, counter(self, "vhx-tx-poll_hits"));
-		EXPECT_LE(counter(self, "vhx-tx-poll_hits"),
-			  counter(self, "vhx-tx-polls"));
+	if (dev_counter(&self->d, "vhx-tx-polls") >= 0) {
+		EXPECT_LE(1, dev_counter(&self->d, "vhx-tx-poll_hits"));
+		EXPECT_LE(dev_counter(&self->d, "vhx-tx-poll_hits"),
+			  dev_counter(&self->d, "vhx-tx-polls"));
 	}
 }
 
@@ -221,10 +202,10 @@ TEST_F(busypoll, rx_within_window_ok)
 	ASSERT_EQ(0, set_window(self, RX, SHORT * 1000));
 	for (int i = 0; i < TRIES; i++)
 		ASSERT_EQ(0, rx_one(self, i));
-	if (counter(self, "vhx-rx-polls") >= 0) {
-		EXPECT_LE(1, counter(self, "vhx-rx-poll_hits"));
-		EXPECT_LE(counter(self, "vhx-rx-poll_hits"),
-			  counter(self, "vhx-rx-polls"));
+	if (dev_counter(&self->d, "vhx-rx-polls") >= 0) {
+		EXPECT_LE(1, dev_counter(&self->d, "vhx-rx-poll_hits"));
+		EXPECT_LE(dev_counter(&self->d, "vhx-rx-poll_hits"),
+			  dev_counter(&self->d, "vhx-rx-polls"));
 	}
 }
 

@@ -173,6 +173,25 @@ TEST_F(packet, full_socket_waits_ok)
 	}
 }
 
+/* A queue below that has no room drops frames, and says so: they are sent again. */
+TEST_F(packet, full_qdisc_waits_ok)
+{
+	struct vq *vq = &self->d.vq[TX];
+
+	if (run("tc qdisc add dev vt0l root tbf rate 8mbit burst 2000 limit 2000"))
+		SKIP(return, "no tbf");
+	for (int i = 0; i < 32; i++) {
+		ASSERT_LE(0, tx_add_frame(self, i));
+	}
+	vq_publish_kick(vq);
+	ASSERT_EQ(0, vq_wait(vq, 32, WAIT_MS));
+	for (int i = 0; i < 32; i++) {
+		ASSERT_EQ(0, tx_seen(self, i)) {
+			TH_LOG("frame %d", i);
+		}
+	}
+}
+
 /* Without its tag, which the socket cuts off, a frame is another network's. */
 TEST_F(packet, vlan_frame_is_not_untagged)
 {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -159,6 +160,25 @@ int64_t dev_get_base(struct dev *d, unsigned int q)
 	int ret = dev_ioctl(d, VHOST_GET_VRING_BASE, &s, sizeof(s));
 
 	return ret ? ret : (int64_t)s.num;
+}
+
+/* Return: a counter of fdinfo, or -ENOENT: in-tree has none. */
+int64_t dev_counter(const struct dev *d, const char *name)
+{
+	char path[64], line[128];
+	int64_t value = -ENOENT;
+	long long n;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", d->fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, strlen(name)) &&
+		    sscanf(line + strlen(name), ":%lld", &n) == 1)
+			value = n;
+	if (file)
+		fclose(file);
+	return value;
 }
 
 int dev_backend(struct dev *d, unsigned int q, int fd)

@@ -129,6 +129,7 @@ int dev_state(struct dev *d, unsigned long nr, unsigned int q, unsigned int v);
 int dev_file(struct dev *d, unsigned long nr, unsigned int q, int fd);
 int64_t dev_get_base(struct dev *d, unsigned int q);
 int dev_backend(struct dev *d, unsigned int q, int fd);
+int64_t dev_counter(const struct dev *d, const char *name);
 
 /* client half: set-up */
 int dev_open(struct dev *d);

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the runs of both rings have in common: completions, waiting for the
+ * backend, and what becomes of a run that cannot go on.
+ */
+#include <linux/sched/signal.h>
+
+#include "vhx.h"
+
+/*
+ * Runs in a row that may fail for want of memory: after the first the ring is
+ * left alone for 1 ms, then for 2, 4, 8 …, which makes half a second.
+ */
+#define RETRIES_MAX	9
+
+static void retry(struct work_struct *work)
+{
+	struct vhx_vq *vq = container_of(to_delayed_work(work), struct vhx_vq,
+					 retry);
+
+	vhx_worker_queue(&vq->work);
+}
+
+/**
+ * vhx_run_init - first set-up
+ * @vq: the vq
+ */
+void vhx_run_init(struct vhx_vq *vq)
+{
+	INIT_DELAYED_WORK(&vq->retry, retry);
+}
+
+/**
+ * vhx_run_publish - give the driver what is staged in vhx_vq.used
+ * @vq: a started vq
+ *
+ * What cannot be written stays staged, for the next run to begin with: these
+ * frames were moved, and must not be moved again.
+ *
+ * Context: vq mutex, on the owner's mm
+ * Return: 0, or an errno of vhx_ring_ops.complete or call_needed
+ */
+int vhx_run_publish(struct vhx_vq *vq)
+{
+	int err;
+
+	if (!vq->nr_used)
+		return 0;
+	err = vq->ring.ops->complete(&vq->ring, vq->used, vq->nr_used);
+	if (err)
+		return err;
+	vq->nr_used = 0;
+	vq->nr_retries = 0;
+	return vhx_notify_call(vq);
+}
+
+/**
+ * vhx_run_wait_backend - run again when the backend is ready
+ * @vq: a started vq
+ *
+ * Context: worker, vq mutex
+ * Return: 0, or -EINVAL when the backend is in error
+ */
+int vhx_run_wait_backend(struct vhx_vq *vq)
+{
+	struct vhx_backend *backend = vq->backend;
+	int err;
+
+	err = vhx_poll_start(&vq->backend_poll, backend->file);
+	if (err && backend->ops->clear_error &&
+	    backend->ops->clear_error(backend))
+		err = vhx_poll_start(&vq->backend_poll, backend->file);
+	return err ? vhx_ring_fail(&vq->ring, err, "backend in error") : 0;
+}
+
+/**
+ * vhx_run_may_retry - whether a run that fails for want of memory comes again
+ * @vq: a started vq
+ *
+ * Context: worker, vq mutex
+ * Return: false if it failed too often without a completion
+ */
+bool vhx_run_may_retry(const struct vhx_vq *vq)
+{
+	return vq->nr_retries < RETRIES_MAX;
+}
+
+/* Stops the ring until the next kick. */
+static void stop(struct vhx_vq *vq, int err)
+{
+	unsigned int tries = 8;
+	u16 seen;
+
+	vhx_notify_error(vq, err, vq->ring.cause);
+	/*
+	 * A driver that mends the ring shall be heard: ask for a kick after
+	 * what it published, until that is not behind it already.
+	 */
+	if (!vq->mem.is_ready)
+		return;
+	do {
+		seen = vq->ring.avail_idx;
+		vq->ring.ops->arm(&vq->ring);
+	} while (vq->ring.avail_idx != seen && --tries);
+}
+
+/**
+ * vhx_run_fail - what becomes of a ring whose run could not go on
+ * @vq: a started vq
+ * @err: why, with vhx_ring.cause
+ *
+ * Memory that cannot be had or accessed (-ENOMEM, -EFAULT) may be there in a
+ * moment, and a driver that was not asked for a kick sends none: the ring runs
+ * again by itself. What stays wrong, and all else, stops the ring until the
+ * next kick.
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_run_fail(struct vhx_vq *vq, int err)
+{
+	/* The client was asked for an address, and its answer runs the ring. */
+	if (err == -EAGAIN) {
+		vhx_count(&vq->stats.iotlb_waits, 1);
+		return;
+	}
+	/* An owner that is being killed has no memory any more. */
+	if (fatal_signal_pending(current))
+		return;
+	if ((err != -EFAULT && err != -ENOMEM) || !vhx_run_may_retry(vq)) {
+		stop(vq, err);
+		return;
+	}
+	/* A kick may have run the ring before it is time. */
+	if (schedule_delayed_work(&vq->retry,
+				  msecs_to_jiffies(1 << vq->nr_retries))) {
+		vq->nr_retries++;
+		vhx_count(&vq->stats.retries, 1);
+	}
+}
+
+/**
+ * vhx_run_stop - no more runs of a ring
+ * @vq: a started vq
+ *
+ * What could not be published to the end is the driver's again.
+ *
+ * Context: dev mutex, vq mutex
+ */
+void vhx_run_stop(struct vhx_vq *vq)
+{
+	cancel_delayed_work_sync(&vq->retry);
+	vq->nr_retries = 0;
+	if (vq->nr_used)
+		vhx_ring_rewind(&vq->ring, vq->staged);
+	vq->nr_used = 0;
+}
