@@ -73,6 +73,13 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 		ret = ring->ops->fetch(ring, &vq->burst, want);
 		if (ret)
 			return ret;
+		/* A driver that refills when it sees used buffers needs no kick. */
+		if (vq->nr_used && !frame->nr_chains) {
+			ret = vhx_run_publish(vq);
+			if (ret)
+				return ret;
+			continue;
+		}
 		ret = ring->ops->arm(ring);
 		if (ret <= 0)
 			return ret;

@@ -2,6 +2,7 @@
 /*
  * Memory that cannot be accessed for a moment: the ring goes on by itself, no
  * frame is lost and none is moved twice. Kicks come with new buffers only.
+ * And memory that takes a moment: what the driver does meanwhile is seen.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +12,7 @@
 #include "harness.h"
 
 #define PAGE	4096UL
-#define RING	2048	/* its areas are in pages of their own */
+#define RING	2048	/* its areas are in pages of their own, used_event too */
 
 FIXTURE(retry) {
 	struct flow f;
@@ -231,6 +232,40 @@ TEST_F(retry, tx_stop_loses_no_buffer_ok)
 	EXPECT_EQ(0, used(self->tx, head));
 	EXPECT_EQ(0, tx_came(self));
 	EXPECT_EQ(0, flow_tx(&self->f));
+}
+
+/* Where a driver says which used buffer it wants a call for. */
+static void *event_page(struct vq *vq)
+{
+	return is_packed(vq) ? (void *)vq->driver_event :
+	       (void *)((uintptr_t)vq_used_event(vq) & ~(PAGE - 1));
+}
+
+/*
+ * The device has no buffer for the second frame, gives the first one to the driver
+ * and reads whether that wants a call. A driver that refills by then is not asked
+ * for a kick: the device looks once more.
+ */
+TEST_F(retry, rx_refill_on_used_needs_no_kick)
+{
+	struct vq *vq = self->rx;
+	struct held held;
+
+	ASSERT_EQ(0, flow_stop(&self->f, RX));
+	ASSERT_EQ(0, flow_rx_inject(&self->f));
+	ASSERT_EQ(0, flow_rx_inject(&self->f));
+	ASSERT_LE(0, rx_add(vq, FLOW_ROOM, &one_piece, self->f.rx_buf));
+	vq_publish(vq);
+	vq_want_call(vq, 2);
+	ASSERT_EQ(0, page_take(&held, event_page(vq)));
+	ASSERT_EQ(0, flow_start(&self->f, RX));
+	ASSERT_EQ(0, event_wait(held.fd, WAIT_MS));
+	EXPECT_EQ(1, vq_used(vq));
+	EXPECT_LE(0, rx_add(vq, FLOW_ROOM, &one_piece, self->f.tx_buf));
+	vq_publish(vq);
+	EXPECT_FALSE(vq_kick_wanted(vq));
+	ASSERT_EQ(0, page_give(&held));
+	EXPECT_EQ(0, vq_spin(vq, 2, SOON_MS));
 }
 
 TEST_HARNESS_MAIN
