@@ -5,6 +5,11 @@
 #include <linux/if_tun.h>
 #include <linux/skbuff.h>
 
+/* Counters are read without a lock, and no other kernels are tested. */
+#ifndef CONFIG_64BIT
+#error vhx_net is for 64-bit kernels only
+#endif
+
 struct socket *probe(struct file *file);
 struct socket *probe(struct file *file)
 {
