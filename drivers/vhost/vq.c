@@ -104,6 +104,20 @@ static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
 	return true;
 }
 
+/*
+ * virtio 1.3 §2.8.10.1. Else a store of flags and what goes with them is none. An
+ * area in pieces is written field by field, and fails where one is cut in two.
+ */
+static bool are_packed_areas_aligned(const struct vhx_mem *mem)
+{
+	const size_t event = sizeof(struct vring_packed_desc_event);
+
+	return IS_ALIGNED((unsigned long)mem->uaddr[VHX_DESC],
+			  sizeof(struct vring_packed_desc)) &&
+	       IS_ALIGNED((unsigned long)mem->uaddr[VHX_DRIVER], event) &&
+	       IS_ALIGNED((unsigned long)mem->uaddr[VHX_DEVICE], event);
+}
+
 /* Looks up the areas of a ring behind an IOTLB. */
 static int find_areas(struct vhx_vq *vq)
 {
@@ -153,10 +167,7 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 	} else {
 		err = vhx_ring_fail(&vq->ring, -EFAULT, "ring not accessible");
 	}
-	/* Else a store of flags and what goes with them is none. */
-	if (!err && is_packed(vq) &&
-	    (unsigned long)mem->uaddr[VHX_DESC] %
-	    sizeof(struct vring_packed_desc))
+	if (!err && is_packed(vq) && !are_packed_areas_aligned(mem))
 		err = vhx_ring_fail(&vq->ring, -EINVAL, "ring not aligned");
 	mem->is_ready = !err;
 	return err;

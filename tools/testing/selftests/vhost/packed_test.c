@@ -277,6 +277,24 @@ TEST_F(packed, unaligned_ring_einval)
 	EXPECT_EQ(0, flow_tx(&self->f));
 }
 
+/* Event areas are of four bytes, at multiples of four (§2.8.10.1). */
+TEST_F(packed, unaligned_event_area_einval)
+{
+	struct vq *vq = self->tx;
+	void *avail = vq->avail, *used = vq->used;
+
+	vq->avail = avail + 2;
+	ASSERT_EQ(0, vq_set_addr(vq));
+	EXPECT_EQ(-EINVAL, flow_start(&self->f, TX));
+	vq->avail = avail;
+	vq->used = used + 2;
+	EXPECT_EQ(-EINVAL, vq_set_addr(vq));
+	vq->used = used;
+	ASSERT_EQ(0, vq_set_addr(vq));
+	ASSERT_EQ(0, flow_start(&self->f, TX));
+	EXPECT_EQ(0, flow_tx(&self->f));
+}
+
 /* Nothing but the device's event area is read or written at the start. */
 TEST_F(packed, start_leaves_ring_alone_ok)
 {
