@@ -169,6 +169,8 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 	}
 	if (!err && is_packed(vq) && !are_packed_areas_aligned(mem))
 		err = vhx_ring_fail(&vq->ring, -EINVAL, "ring not aligned");
+	/* They may not be where flags were written that are remembered. */
+	vhx_ring_forget_flags(&vq->ring);
 	mem->is_ready = !err;
 	return err;
 }

@@ -176,7 +176,8 @@ struct vhx_scratch {
  *             ours
  * @used_pos: next used entry to write
  * @signalled_pos: @used_pos at the last call_needed()
- * @flags: those of the used ring or device event area as last written
+ * @flags: those of the used ring or device event area as last written, or
+ *         VHX_FLAGS_UNKNOWN
  * @is_packed: a packed ring: the wrap counter is bit 15 of its positions
  * @is_le: ring fields are little-endian, else big-endian; packed rings are
  * @has_event_idx: VIRTIO_RING_F_EVENT_IDX was negotiated
@@ -230,6 +231,18 @@ static inline void vhx_ring_unfetch(struct vhx_ring *ring,
 				    const struct vhx_chain *chain)
 {
 	vhx_ring_rewind(ring, chain->pos);
+}
+
+/* No flags of a ring: none were written that may be left as they are. */
+#define VHX_FLAGS_UNKNOWN	0xffff
+
+/**
+ * vhx_ring_forget_flags - write them again, as the Device Area may be another
+ * @ring: the ring, between two calls
+ */
+static inline void vhx_ring_forget_flags(struct vhx_ring *ring)
+{
+	ring->flags = VHX_FLAGS_UNKNOWN;
 }
 
 /**

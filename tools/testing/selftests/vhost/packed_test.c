@@ -295,6 +295,25 @@ TEST_F(packed, unaligned_event_area_einval)
 	EXPECT_EQ(0, flow_tx(&self->f));
 }
 
+/* What was written to the old event area is not in the new one. */
+TEST_F(packed, moved_while_running_asks_for_kick)
+{
+	struct vring_packed_desc_event *to = guest_alloc(self->d, PAGE, PAGE);
+	struct vq *vq = self->tx;
+
+	ASSERT_EQ(0, flow_start(&self->f, TX));
+	EXPECT_EQ(0, flow_tx(&self->f));
+	to->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	vq->used = (void *)to;
+	vq->device_event = to;
+	ASSERT_EQ(0, vq_set_addr(vq));
+	EXPECT_EQ(0, flow_tx(&self->f));
+	/* the run ends by asking */
+	ASSERT_LE(0, dev_get_base(self->d, TX));
+	EXPECT_NE(VRING_PACKED_EVENT_FLAG_DISABLE, to->flags);
+	ASSERT_EQ(0, flow_stop(&self->f, TX));
+}
+
 /* Nothing but the device's event area is read or written at the start. */
 TEST_F(packed, start_leaves_ring_alone_ok)
 {
