@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/minmax.h>
+#include <linux/nospec.h>
 #include <linux/types.h>
 #include <linux/virtio_byteorder.h>
 #include <linux/virtio_ring.h>

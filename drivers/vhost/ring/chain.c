@@ -45,6 +45,7 @@ static __always_inline int read_entry(struct vhx_ring *ring,
 				      struct walk *walk)
 {
 	const u32 size = sizeof(struct vring_desc);
+	u32 i;
 	int err;
 
 	if (walk->at - walk->first >= walk->nr_window) {
@@ -57,8 +58,9 @@ static __always_inline int read_entry(struct vhx_ring *ring,
 			return vhx_ring_fail(ring, err,
 					     "indirect table not readable");
 	}
-	vhx_chain_decode(ring, walk->is_packed,
-			 &burst->window[walk->at - walk->first], walk->slot);
+	/* The guest's index: not beyond the window, even by speculation. */
+	i = array_index_nospec(walk->at - walk->first, VHX_WINDOW);
+	vhx_chain_decode(ring, walk->is_packed, &burst->window[i], walk->slot);
 	/* The other flags are reserved there, and ignored (§2.8.7). */
 	if (walk->is_packed)
 		walk->slot->flags &= VRING_DESC_F_WRITE;

@@ -30,6 +30,8 @@ typedef __u64 u64;
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, val)	(*(volatile __typeof__(x) *)&(x) = (val))
+/* A process has its memory for itself, and the kernel separates it from others. */
+#define array_index_nospec(index, size)	(index)
 #define min_t(type, a, b) ({			\
 	type min_a_ = (type)(a);		\
 	type min_b_ = (type)(b);		\
