@@ -15,6 +15,9 @@
 
 #include "dirty.h"
 
+/* Of 128 each on arm64. */
+#define TRIES_MAX	1024
+
 /*
  * Sets @bits of the byte at @uaddr. The bitmap is one of longs in the host's
  * byte order, as set_bit() has it; here one half of a long is the unit.
@@ -23,17 +26,25 @@ static int set_bits(u64 uaddr, u32 bits)
 {
 	unsigned long at = uaddr & ~(sizeof(u32) - 1);
 	unsigned int byte = uaddr & (sizeof(u32) - 1);
-	int old, err;
+	unsigned int tries = TRIES_MAX;
+	int old, err = -EAGAIN;
 
 #ifdef __BIG_ENDIAN
 	at ^= sizeof(long) - sizeof(u32);
 #endif
-	/* Some architectures give up where many set bits of one word. */
-	do {
+	/*
+	 * Some architectures give up where many set bits of one word. Each time
+	 * others got on, so that this ends, but for a client that writes there
+	 * without end: it is told that its log is not written.
+	 */
+	while (tries--) {
 		err = arch_futex_atomic_op_inuser(FUTEX_OP_OR,
 						  bits << 8 * byte, &old,
 						  (u32 __user *)at);
-	} while (err == -EAGAIN && !fatal_signal_pending(current));
+		if (err != -EAGAIN || fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
 	return err;
 }
 
