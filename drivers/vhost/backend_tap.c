@@ -290,8 +290,10 @@ static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 	hdr = buf + VHX_TUN_HDR_OFF;
 	memset(buf, 0, VHX_TUN_HDR_OFF + VHX_NET_HLEN_MAX);
 	/*
-	 * One copy, with the header in front of the frame. It fits by the size
-	 * above: the look of a hardened copy would cost as much as the copy.
+	 * One copy, with the header in front of the frame. A hardened copy would
+	 * look whether it stays in one object: it begins at @buf + pad - hlen,
+	 * behind tun's header, and ends @size above at the latest, for less than
+	 * which page_frag_alloc() gives nothing.
 	 */
 	in = buf + pad - hlen;
 	err = -EFAULT;

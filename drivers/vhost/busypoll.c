@@ -32,6 +32,11 @@ static bool is_other_waiting(const struct vhx_vq *vq)
 	       rcu_access_pointer(vq->work.worker);
 }
 
+/*
+ * The device's mutex is looked at, not taken, and either answer is right: one who
+ * takes it right after the look is seen by the next, and one who holds it for
+ * something else costs the rest of the window, no frame.
+ */
 static bool may_go_on(const struct vhx_vq *vq, u64 end)
 {
 	return !need_resched() && !signal_pending(current) &&

@@ -56,7 +56,10 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 					   sizeof(*dst));
 		return err;
 	}
-	/* One window for all: opening it costs more than the copies. */
+	/*
+	 * One window for all: opening it costs more than the copies. A hardened
+	 * copy would look whether @dst has room for each: it has for @nr.
+	 */
 	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
 	for (i = 0; i < nr; i++) {
@@ -221,7 +224,7 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 
 	if (unlikely(!desc))
 		return vhx_mem_scatter_pieces(mem, slot, val, nr);
-	/* One window for all, as in vhx_mem_gather(). */
+	/* One window for all, and @val has @nr, as in vhx_mem_gather(). */
 	if (!user_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
 	for (i = 1; i < nr; i++) {

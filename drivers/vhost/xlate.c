@@ -215,12 +215,17 @@ int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 	return 0;
 }
 
-/* Descriptors are copied by words, which costs less than a hardened copy. */
+/*
+ * Descriptors are copied by words, which costs less than a hardened copy. That
+ * would look whether @dst has room, as callers must know: it is the burst's
+ * window or row, or an array of heads, which @len is cut to.
+ */
 static int copy_words(u64 *dst, const u64 __user *src, u64 len)
 {
 	u64 i;
 
-	if (len % sizeof(*dst) || !IS_ALIGNED((unsigned long)src, sizeof(*src)))
+	if (!IS_ALIGNED((unsigned long)dst | (unsigned long)src | len,
+			sizeof(*dst)))
 		return copy_from_user(dst, src, len) ? -EFAULT : 0;
 	if (!user_read_access_begin(src, len))
 		return -EFAULT;

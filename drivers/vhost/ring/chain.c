@@ -85,7 +85,10 @@ static __always_inline int read_slot(struct vhx_ring *ring, struct walk *walk)
 	return 0;
 }
 
-/* virtio 1.3 §2.7.5.3, §2.8.19 */
+/*
+ * virtio 1.3 §2.7.5.3, §2.8.19. Tables are taken without INDIRECT_DESC, too, as
+ * in-tree does: they are bounded alike, and drivers that are wrong there work.
+ */
 static __always_inline int open_indirect(struct vhx_ring *ring,
 					 struct walk *walk)
 {

@@ -424,6 +424,20 @@ TEST_F(tx, long_indirect_chain_ok)
 	}
 }
 
+/* A driver must not, but those that do work on in-tree: it harms nobody. */
+TEST_F(tx, indirect_without_feature_ok)
+{
+	int len;
+
+	if (has(&self->d, F_INDIRECT))
+		SKIP(return, "INDIRECT_DESC was negotiated");
+	SPLIT_ONLY(&self->d);
+	ASSERT_EQ(0, start(self));
+	len = long_chain(self, 17);
+	EXPECT_EQ(0, sent(self, 0));
+	EXPECT_EQ(0, seen(self, len, 17));
+}
+
 TEST_F(tx, full_ring_chain_ok)
 {
 	struct vq *vq = &self->d.vq[TX];
