@@ -3,6 +3,7 @@
  * File operations and the table of ioctls: number, precondition, handler.
  * Here is decoding and dispatch, no policy.
  */
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/nospec.h>
 #include <linux/seq_file.h>
@@ -15,14 +16,22 @@
 
 #define BACKEND_FEATURES	BIT_ULL(VHOST_BACKEND_F_IOTLB_MSG_V2)
 
+/* The argument; @array and @memory with what lies behind it in user memory. */
 union ioctl_arg {
 	u64 features;
 	u64 log_base;
 	int fd;
-	struct vhost_features_array array;
+	struct {
+		u64 count;
+		u64 word[VHX_FEATURE_WORDS];
+	} array;
 	struct vhx_feature_set set;
 	u8 fork;
-	struct vhost_memory memory;
+	struct {
+		u32 nregions;
+		u32 padding;
+		struct vhx_map *map;
+	} memory;
 	struct vhost_vring_state state;
 	struct vhost_vring_addr addr;
 	struct vhost_vring_file file;
@@ -45,100 +54,114 @@ enum caller {
  * @dev_fn: handler of a device-wide one
  * @vq_fn: handler of one whose argument begins with the index of a vq
  * @returns_arg: it does, though the number has no direction for that
+ * @load: reads what lies behind the fixed argument, or NULL; without a lock
+ * @unload: frees what @load made and the handler left, or NULL
+ * @store: writes what lies behind the fixed argument, or NULL; without a lock
+ *
+ * User memory is accessed before and after the handler, never under the
+ * mutex: a fault may take as long as whoever serves it likes.
  */
 struct ioctl_entry {
 	unsigned int cmd;
 	enum caller caller;
-	int (*dev_fn)(struct vhx_dev *dev, union ioctl_arg *arg,
-		      void __user *uarg);
+	int (*dev_fn)(struct vhx_dev *dev, union ioctl_arg *arg);
 	int (*vq_fn)(struct vhx_vq *vq, union ioctl_arg *arg);
 	bool returns_arg;
+	int (*load)(union ioctl_arg *arg, void __user *uarg);
+	void (*unload)(union ioctl_arg *arg);
+	int (*store)(const union ioctl_arg *arg, void __user *uarg);
 };
 
-static int get_features(struct vhx_dev *dev, union ioctl_arg *arg,
-			void __user *uarg)
+static int get_features(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	arg->features = dev->offered[0];
 	return 0;
 }
 
-static int set_features(struct vhx_dev *dev, union ioctl_arg *arg,
-			void __user *uarg)
+static int set_features(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	const u64 features[VHX_FEATURE_WORDS] = { arg->features };
 
 	return vhx_net_set_features(dev, features);
 }
 
-/* The client's array and how many of its words we have. */
-static int check_array(const union ioctl_arg *arg, void __user *uarg,
-		       u64 __user **word, u64 *nr)
+/* How many of the client's words we have. */
+static u64 known_words(const union ioctl_arg *arg)
 {
-	struct vhost_features_array __user *array = uarg;
+	return min_t(u64, arg->array.count, VHX_FEATURE_WORDS);
+}
 
-	*word = array->features;
-	*nr = min_t(u64, arg->array.count, VHX_FEATURE_WORDS);
+static int check_array(const union ioctl_arg *arg, u64 __user *word)
+{
 	if (arg->array.count > ULONG_MAX / sizeof(u64) ||
-	    !access_ok(*word, sizeof(u64) * arg->array.count))
+	    !access_ok(word, sizeof(u64) * arg->array.count))
 		return -EFAULT;
 	return arg->array.count > FEATURE_WORDS_MAX ? -E2BIG : 0;
 }
 
-static int get_features_array(struct vhx_dev *dev, union ioctl_arg *arg,
-			      void __user *uarg)
+/* GET_FEATURES_ARRAY: the number says that the count is written only. */
+static int load_count(union ioctl_arg *arg, void __user *uarg)
 {
 	struct vhost_features_array __user *array = uarg;
-	u64 __user *word;
-	u64 nr;
-	int err;
 
-	/* The number says that it is written only. */
 	if (get_user(arg->array.count, &array->count))
 		return -EFAULT;
-	err = check_array(arg, uarg, &word, &nr);
-	if (err)
-		return err;
-	if (copy_to_user(word, dev->offered, sizeof(u64) * nr) ||
-	    clear_user(word + nr, sizeof(u64) * (arg->array.count - nr)))
+	return check_array(arg, array->features);
+}
+
+static int get_features_array(struct vhx_dev *dev, union ioctl_arg *arg)
+{
+	memcpy(arg->array.word, dev->offered, sizeof(dev->offered));
+	return 0;
+}
+
+static int store_words(const union ioctl_arg *arg, void __user *uarg)
+{
+	struct vhost_features_array __user *array = uarg;
+	u64 nr = known_words(arg);
+
+	if (copy_to_user(array->features, arg->array.word, sizeof(u64) * nr) ||
+	    clear_user(array->features + nr,
+		       sizeof(u64) * (arg->array.count - nr)))
 		return -EFAULT;
 	return 0;
 }
 
-static int set_features_array(struct vhx_dev *dev, union ioctl_arg *arg,
-			      void __user *uarg)
+static int load_words(union ioctl_arg *arg, void __user *uarg)
 {
-	u64 features[VHX_FEATURE_WORDS] = {}, nr;
-	u64 __user *word;
+	struct vhost_features_array __user *array = uarg;
+	u64 nr = known_words(arg);
 	int err;
 
-	err = check_array(arg, uarg, &word, &nr);
+	err = check_array(arg, array->features);
 	if (err)
 		return err;
-	if (copy_from_user(features, word, sizeof(u64) * nr))
+	memset(arg->array.word, 0, sizeof(arg->array.word));
+	if (copy_from_user(arg->array.word, array->features, sizeof(u64) * nr))
 		return -EFAULT;
-	err = check_zeroed_user(word + nr,
+	err = check_zeroed_user(array->features + nr,
 				sizeof(u64) * (arg->array.count - nr));
-	if (err <= 0)
-		return err ? err : -EOPNOTSUPP;
-	return vhx_net_set_features(dev, features);
+	return err < 0 ? err : err ? 0 : -EOPNOTSUPP;
 }
 
-static int set_feature_set(struct vhx_dev *dev, union ioctl_arg *arg,
-			   void __user *uarg)
+static int set_features_array(struct vhx_dev *dev, union ioctl_arg *arg)
+{
+	return vhx_net_set_features(dev, arg->array.word);
+}
+
+static int set_feature_set(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return arg->set.reserved ? -EINVAL :
 		vhx_net_set_offer(dev, arg->set.set);
 }
 
-static int get_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
-				void __user *uarg)
+static int get_backend_features(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	arg->features = BACKEND_FEATURES;
 	return 0;
 }
 
-static int set_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
-				void __user *uarg)
+static int set_backend_features(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	if (arg->features & ~BACKEND_FEATURES)
 		return -EOPNOTSUPP;
@@ -146,59 +169,64 @@ static int set_backend_features(struct vhx_dev *dev, union ioctl_arg *arg,
 	return 0;
 }
 
-static int set_fork(struct vhx_dev *dev, union ioctl_arg *arg,
-		    void __user *uarg)
+static int set_fork(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_set_fork(dev, arg->fork);
 }
 
-static int get_fork(struct vhx_dev *dev, union ioctl_arg *arg,
-		    void __user *uarg)
+static int get_fork(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	arg->fork = vhx_dev_get_fork(dev);
 	return 0;
 }
 
-static int set_owner(struct vhx_dev *dev, union ioctl_arg *arg,
-		     void __user *uarg)
+static int set_owner(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_set_owner(dev);
 }
 
-static int reset_owner(struct vhx_dev *dev, union ioctl_arg *arg,
-		       void __user *uarg)
+static int reset_owner(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_reset_owner(dev);
 }
 
-static int set_mem_table(struct vhx_dev *dev, union ioctl_arg *arg,
-			 void __user *uarg)
+static int load_regions(union ioctl_arg *arg, void __user *uarg)
 {
 	struct vhost_memory __user *memory = uarg;
 
-	return vhx_memtab_set(dev, &arg->memory, memory->regions);
+	if (arg->memory.padding)
+		return -EOPNOTSUPP;
+	arg->memory.map = vhx_memtab_load(memory->regions,
+					  arg->memory.nregions);
+	return PTR_ERR_OR_ZERO(arg->memory.map);
 }
 
-static int set_log_base(struct vhx_dev *dev, union ioctl_arg *arg,
-			void __user *uarg)
+static void unload_regions(union ioctl_arg *arg)
+{
+	vhx_map_free(arg->memory.map);
+}
+
+static int set_mem_table(struct vhx_dev *dev, union ioctl_arg *arg)
+{
+	return vhx_memtab_set(dev, &arg->memory.map);
+}
+
+static int set_log_base(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_set_log_base(dev, arg->log_base);
 }
 
-static int set_log_fd(struct vhx_dev *dev, union ioctl_arg *arg,
-		      void __user *uarg)
+static int set_log_fd(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_set_log(dev, arg->fd);
 }
 
-static int new_worker(struct vhx_dev *dev, union ioctl_arg *arg,
-		      void __user *uarg)
+static int new_worker(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_new_worker(dev, &arg->worker);
 }
 
-static int free_worker(struct vhx_dev *dev, union ioctl_arg *arg,
-		       void __user *uarg)
+static int free_worker(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return vhx_dev_free_worker(dev, &arg->worker);
 }
@@ -282,8 +310,10 @@ static int unknown(struct vhx_vq *vq, union ioctl_arg *arg)
 static const struct ioctl_entry entries[] = {
 	{ VHOST_GET_FEATURES, ANYONE, get_features },
 	{ VHOST_SET_FEATURES, ANYONE, set_features },
-	{ VHOST_GET_FEATURES_ARRAY, ANYONE, get_features_array },
-	{ VHOST_SET_FEATURES_ARRAY, ANYONE, set_features_array },
+	{ VHOST_GET_FEATURES_ARRAY, ANYONE, get_features_array,
+	  .load = load_count, .store = store_words },
+	{ VHOST_SET_FEATURES_ARRAY, ANYONE, set_features_array,
+	  .load = load_words },
 	{ VHX_SET_FEATURE_SET, NO_OWNER_YET, set_feature_set },
 	{ VHOST_GET_BACKEND_FEATURES, ANYONE, get_backend_features },
 	{ VHOST_SET_BACKEND_FEATURES, ANYONE, set_backend_features },
@@ -291,7 +321,8 @@ static const struct ioctl_entry entries[] = {
 	{ VHOST_GET_FORK_FROM_OWNER, ANYONE, get_fork },
 	{ VHOST_SET_OWNER, ANYONE, set_owner },
 	{ VHOST_RESET_OWNER, OWNER, reset_owner },
-	{ VHOST_SET_MEM_TABLE, OWNER, set_mem_table },
+	{ VHOST_SET_MEM_TABLE, OWNER, set_mem_table,
+	  .load = load_regions, .unload = unload_regions },
 	{ VHOST_SET_LOG_BASE, OWNER, set_log_base },
 	{ VHOST_SET_LOG_FD, OWNER, set_log_fd },
 	{ VHOST_NEW_WORKER, WORKER_OWNER, new_worker },
@@ -344,13 +375,31 @@ static int check_caller(const struct vhx_dev *dev, enum caller caller)
 	return 0;
 }
 
+static int load(const struct ioctl_entry *entry, union ioctl_arg *arg,
+		void __user *uarg)
+{
+	if ((_IOC_DIR(entry->cmd) & _IOC_WRITE) &&
+	    copy_from_user(arg, uarg, _IOC_SIZE(entry->cmd)))
+		return -EFAULT;
+	return entry->load ? entry->load(arg, uarg) : 0;
+}
+
+static int store(const struct ioctl_entry *entry, const union ioctl_arg *arg,
+		 void __user *uarg)
+{
+	if ((entry->returns_arg || (_IOC_DIR(entry->cmd) & _IOC_READ)) &&
+	    copy_to_user(uarg, arg, _IOC_SIZE(entry->cmd)))
+		return -EFAULT;
+	return entry->store ? entry->store(arg, uarg) : 0;
+}
+
 static int dispatch(struct vhx_dev *dev, const struct ioctl_entry *entry,
-		    union ioctl_arg *arg, void __user *uarg)
+		    union ioctl_arg *arg)
 {
 	u32 index;
 
 	if (entry->dev_fn)
-		return entry->dev_fn(dev, arg, uarg);
+		return entry->dev_fn(dev, arg);
 	/* All arguments of vq_fn begin with it. */
 	index = arg->state.index;
 	if (index >= VHX_VQS)
@@ -364,24 +413,21 @@ static long vhx_ioctl(struct file *file, unsigned int cmd, unsigned long param)
 	void __user *uarg = (void __user *)param;
 	struct vhx_dev *dev = file->private_data;
 	union ioctl_arg arg;
-	int ret;
+	int ret, loaded;
 
-	mutex_lock(&dev->mutex);
-	ret = check_caller(dev, entry->caller);
+	loaded = load(entry, &arg, uarg);
+	ret = mutex_lock_killable(&dev->mutex);
 	if (ret)
 		goto out;
-	ret = -EFAULT;
-	if ((_IOC_DIR(entry->cmd) & _IOC_WRITE) &&
-	    copy_from_user(&arg, uarg, _IOC_SIZE(entry->cmd)))
-		goto out;
-	ret = dispatch(dev, entry, &arg, uarg);
-	if (!ret &&
-	    (entry->returns_arg || (_IOC_DIR(entry->cmd) & _IOC_READ)) &&
-	    copy_to_user(uarg, &arg, _IOC_SIZE(entry->cmd)))
-		ret = -EFAULT;
-out:
+	/* Who may not learns that first, whatever he passes. */
+	ret = check_caller(dev, entry->caller);
+	if (!ret)
+		ret = loaded ? loaded : dispatch(dev, entry, &arg);
 	mutex_unlock(&dev->mutex);
-	return ret;
+out:
+	if (!loaded && entry->unload)
+		entry->unload(&arg);
+	return ret ? ret : store(entry, &arg, uarg);
 }
 
 static int vhx_open(struct inode *inode, struct file *file)

@@ -155,7 +155,8 @@ int vhx_dev_reset_owner(struct vhx_dev *dev)
 	if (!map)
 		return -ENOMEM;
 	drop_owner(dev);
-	vhx_memtab_replace(dev, map);
+	vhx_memtab_replace(dev, &map);
+	vhx_map_free(map);
 	dev->is_task_wanted = vhx_fork_from_owner_default;
 	return 0;
 }

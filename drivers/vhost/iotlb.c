@@ -229,7 +229,7 @@ static int take_message(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
  *
  * Context: may sleep
  * Return: bytes of a whole message, -EINVAL (unknown, short, UPDATE of
- * nothing), -EFAULT (refused)
+ * nothing), -EFAULT (refused), -EINTR (killed)
  */
 ssize_t vhx_iotlb_write(struct vhx_dev *dev, struct iov_iter *from)
 {
@@ -254,7 +254,9 @@ ssize_t vhx_iotlb_write(struct vhx_dev *dev, struct iov_iter *from)
 	if (msg.type == VHOST_IOTLB_UPDATE && !msg.size)
 		return -EINVAL;
 
-	mutex_lock(&dev->mutex);
+	err = mutex_lock_killable(&dev->mutex);
+	if (err)
+		return err;
 	err = take_message(dev, &msg);
 	mutex_unlock(&dev->mutex);
 	return err ? err : size;

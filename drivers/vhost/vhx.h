@@ -219,9 +219,10 @@ __poll_t vhx_iotlb_poll(struct vhx_dev *dev, struct file *file,
 
 /* memtab.c */
 extern unsigned short vhx_max_mem_regions;
-int vhx_memtab_set(struct vhx_dev *dev, const struct vhost_memory *head,
-		   const struct vhost_memory_region __user *region);
-void vhx_memtab_replace(struct vhx_dev *dev, struct vhx_map *map);
+struct vhx_map *vhx_memtab_load(const struct vhost_memory_region __user *region,
+				u32 nr);
+int vhx_memtab_set(struct vhx_dev *dev, struct vhx_map **map);
+void vhx_memtab_replace(struct vhx_dev *dev, struct vhx_map **map);
 
 /* vq.c */
 void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
