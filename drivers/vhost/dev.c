@@ -26,7 +26,6 @@ struct vhx_dev *vhx_dev_create(void)
 		return NULL;
 	mutex_init(&dev->mutex);
 	dev->is_task_wanted = vhx_fork_from_owner_default;
-	ratelimit_state_init(&dev->ratelimit, 5 * HZ, 10);
 	vhx_iotlb_init(&dev->iotlb);
 	vhx_net_init(dev);
 	return dev;

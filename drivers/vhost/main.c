@@ -27,6 +27,9 @@ MODULE_PARM_DESC(fork_from_owner_default, "Workers are threads of the owner, unl
 module_param_named(workers, vhx_workers, uint, 0444);
 MODULE_PARM_DESC(workers, "Worker threads of a device: 1 (default), or 2: one a ring");
 
+module_param_named(log_lines, vhx_log_lines, uint, 0644);
+MODULE_PARM_DESC(log_lines, "Lines an hour in the kernel log about rings that fail, of all devices (default 240)");
+
 static struct miscdevice misc = {
 	.minor = VHOST_NET_MINOR,
 	.fops = &vhx_fops,

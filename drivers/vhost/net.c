@@ -221,6 +221,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 	int err;
 
 	if (*backend && !vq->backend) {
+		vq->told.nr = 0;
 		err = vhx_vq_start(vq);
 		if (err)
 			return err;

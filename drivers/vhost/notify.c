@@ -4,9 +4,16 @@
  * replaced under it: when SET_VRING_CALL returns, the old one is silent.
  */
 #include <linux/err.h>
+#include <linux/jiffies.h>
 #include <linux/printk.h>
+#include <linux/spinlock.h>
 
 #include "vhx.h"
+
+/* Module parameter log_lines. */
+unsigned int vhx_log_lines = 240;
+
+#define HOUR	(3600UL * HZ)
 
 /**
  * vhx_notify_call - signal the driver if it wants to know, and who reads the
@@ -37,14 +44,73 @@ int vhx_notify_call(struct vhx_vq *vq)
 	return min(ret, 0);
 }
 
+/* Whether the log does not know this of the ring yet. */
+static bool is_news(struct vhx_told *told, const char *cause)
+{
+	unsigned int i;
+
+	if (time_after_eq(jiffies, told->until))
+		told->nr = 0;
+	for (i = 0; i < told->nr; i++)
+		if (told->cause[i] == cause)
+			return false;
+	if (told->nr == VHX_CAUSES_MAX)
+		return false;
+	if (!told->nr)
+		told->until = jiffies + HOUR;
+	told->cause[told->nr++] = cause;
+	return true;
+}
+
+/* Takes one of this hour's lines. Who changes the budget begins a new hour. */
+static bool take_line(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	static unsigned int budget, left;
+	static unsigned long until;
+	bool is_taken;
+
+	spin_lock(&lock);
+	if (budget != READ_ONCE(vhx_log_lines) ||
+	    time_after_eq(jiffies, until)) {
+		budget = READ_ONCE(vhx_log_lines);
+		left = budget;
+		until = jiffies + HOUR;
+	}
+	is_taken = left;
+	if (is_taken)
+		left--;
+	spin_unlock(&lock);
+	return is_taken;
+}
+
+/**
+ * vhx_notify_log - tell the log what is wrong with a ring
+ * @vq: the vq
+ * @err: negative errno
+ * @cause: what was wrong, a string literal
+ *
+ * A guest can be wrong as often as it likes, so a cause is told once, until the
+ * ring is set up anew or an hour has passed, and log_lines bounds what all rings
+ * may tell in an hour. The counters have the rest.
+ *
+ * Context: vq mutex
+ */
+void vhx_notify_log(struct vhx_vq *vq, int err, const char *cause)
+{
+	if (is_news(&vq->told, cause) && take_line())
+		pr_warn("owner %d ring %u (%s): %s (%d)\n", vq->dev->owner,
+			vhx_index_of(vq),
+			vhx_index_of(vq) == VHX_TXQ ? "tx" : "rx", cause, err);
+}
+
 /**
  * vhx_notify_error - tell client and log what is wrong with a ring
  * @vq: the vq
  * @err: negative errno
- * @cause: what was wrong
+ * @cause: what was wrong, a string literal
  *
- * The client sees its error eventfd; the log gets one line, rate-limited by
- * device so that one guest cannot hide another's.
+ * The client sees its error eventfd, each time.
  *
  * Context: vq mutex
  */
@@ -53,10 +119,7 @@ void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause)
 	vhx_count(&vq->stats.errors, 1);
 	if (vq->err)
 		eventfd_signal(vq->err);
-	if (__ratelimit(&vq->dev->ratelimit))
-		pr_warn("owner %d ring %u (%s): %s (%d)\n", vq->dev->owner,
-			vhx_index_of(vq),
-			vhx_index_of(vq) == VHX_TXQ ? "tx" : "rx", cause, err);
+	vhx_notify_log(vq, err, cause);
 }
 
 /**

@@ -17,7 +17,6 @@
 
 #include <linux/eventfd.h>
 #include <linux/mutex.h>
-#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/vhost.h>
 #include <linux/virtio_net.h>
@@ -75,6 +74,20 @@ static inline void vhx_count(u64 *counter, u64 n)
 {
 	WRITE_ONCE(*counter, *counter + n);
 }
+/* Causes that the log may be told of one ring. */
+#define VHX_CAUSES_MAX	16
+
+/**
+ * struct vhx_told - what the log was told of one ring since it was set up
+ * @cause: causes
+ * @nr: how many
+ * @until: all may be told again then, in jiffies
+ */
+struct vhx_told {
+	const char *cause[VHX_CAUSES_MAX];
+	unsigned int nr;
+	unsigned long until;
+};
 
 /* Words of feature bits, as VHOST_GET_FEATURES_ARRAY counts them. */
 #define VHX_FEATURE_WORDS	2
@@ -100,6 +113,7 @@ static inline void vhx_count(u64 *counter, u64 n)
  * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
+ * @told: what the log was told
  * @cursor: rx: next chain of @burst
  * @nr_used: completed chains in @used that are not published yet
  * @staged: ring position of the first of them, to hand back by
@@ -129,6 +143,7 @@ struct vhx_vq {
 	bool is_legacy_be;
 	bool is_mergeable;
 	struct vhx_stats stats;
+	struct vhx_told told;
 	unsigned int cursor;
 	unsigned int nr_used;
 	u16 staged;
@@ -153,7 +168,6 @@ struct vhx_vq {
  * @features: those that the guest accepted
  * @log_base: owner's address of the dirty log
  * @log: eventfd to signal that bits were set there, or NULL
- * @ratelimit: of this device's log lines
  * @vq: the queues
  */
 struct vhx_dev {
@@ -169,7 +183,6 @@ struct vhx_dev {
 	u64 features[VHX_FEATURE_WORDS];
 	u64 log_base;
 	struct eventfd_ctx *log;
-	struct ratelimit_state ratelimit;
 	struct vhx_vq vq[VHX_VQS];
 };
 
@@ -263,7 +276,9 @@ int vhx_busypoll_set(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_busypoll_get(struct vhx_vq *vq, struct vhost_vring_state *state);
 
 /* notify.c */
+extern unsigned int vhx_log_lines;
 int vhx_notify_call(struct vhx_vq *vq);
+void vhx_notify_log(struct vhx_vq *vq, int err, const char *cause);
 void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause);
 int vhx_notify_set(struct eventfd_ctx **ctx, int fd);
 
