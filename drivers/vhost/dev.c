@@ -101,10 +101,20 @@ bool vhx_dev_is_owner(const struct vhx_dev *dev)
 	return dev->mm && dev->mm == current->mm;
 }
 
-static struct vhx_worker *create_worker(struct vhx_dev *dev, unsigned int id)
+static bool has_tasks(const struct vhx_dev *dev)
 {
-	return vhx_worker_create(id, vhx_dev_get_fork(dev) ==
-				 VHOST_FORK_OWNER_TASK);
+	return vhx_dev_get_fork(dev) == VHOST_FORK_OWNER_TASK;
+}
+
+/* Return: 0 or as vhx_worker_create(). */
+static int create_worker(struct vhx_dev *dev, unsigned int id)
+{
+	struct vhx_worker *worker = vhx_worker_create(id, has_tasks(dev));
+
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	dev->workers[id] = worker;
+	return 0;
 }
 
 /**
@@ -112,20 +122,22 @@ static struct vhx_worker *create_worker(struct vhx_dev *dev, unsigned int id)
  * @dev: the device
  *
  * Context: dev mutex; may sleep
- * Return: 0, -EBUSY (has one), -ENOMEM (no worker could be had)
+ * Return: 0, -EBUSY (has one), -ENOMEM (no worker could be had),
+ * -ERESTARTNOINTR
  */
 int vhx_dev_set_owner(struct vhx_dev *dev)
 {
 	struct vhx_vq *vq;
 	unsigned int id;
+	int err;
 
 	if (dev->mm)
 		return -EBUSY;
 	for (id = 0; id < vhx_workers; id++) {
-		dev->workers[id] = create_worker(dev, id);
-		if (!dev->workers[id]) {
+		err = create_worker(dev, id);
+		if (err) {
 			end_workers(dev);
-			return -ENOMEM;
+			return err;
 		}
 	}
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
@@ -196,24 +208,21 @@ u8 vhx_dev_get_fork(const struct vhx_dev *dev)
  * @dev: the device
  * @state: result: id of the worker, which has no work yet
  *
- * kthreads count against no limit of the owner's, hence VHX_WORKERS_MAX.
- *
  * Context: owner, dev mutex; may sleep
- * Return: 0, -ENOMEM (no memory, VHX_WORKERS_MAX or RLIMIT_NPROC reached)
+ * Return: 0, -ENOMEM (no memory; VHX_WORKERS_MAX or VHX_KTHREADS_MAX, or a limit
+ * of the owner's reached), -ERESTARTNOINTR
  */
 int vhx_dev_new_worker(struct vhx_dev *dev, struct vhost_worker_state *state)
 {
+	unsigned int max = has_tasks(dev) ? VHX_WORKERS_MAX : VHX_KTHREADS_MAX;
 	unsigned int id = 0;
 
-	while (id < VHX_WORKERS_MAX && dev->workers[id])
+	while (id < max && dev->workers[id])
 		id++;
-	if (id == VHX_WORKERS_MAX)
-		return -ENOMEM;
-	dev->workers[id] = create_worker(dev, id);
-	if (!dev->workers[id])
+	if (id == max)
 		return -ENOMEM;
 	state->worker_id = id;
-	return 0;
+	return create_worker(dev, id);
 }
 
 static struct vhx_worker *find_worker(struct vhx_dev *dev, unsigned int id)

@@ -2,7 +2,9 @@
 /*
  * Worker threads. Two kinds behind one ops: a vhost_task, which is a thread
  * of the owner and so charged and limited with it, and a kthread that borrows
- * the owner's mm and cgroups, by request or on kernels that have no vhost_task.
+ * the owner's mm, credentials and cgroups, by request or on kernels that have no
+ * vhost_task. What it borrows charges it to the owner; the limits are looked at
+ * here.
  *
  * Which worker a work goes to is said by the work and may change at any time:
  * who queues reads it under RCU. Work that is queued already runs once more
@@ -14,10 +16,13 @@
  */
 #include <linux/cgroup.h>
 #include <linux/completion.h>
+#include <linux/cred.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include "worker.h"
 
@@ -37,6 +42,7 @@ struct worker_ops {
  * @is_dead: that thread was killed with the owner
  * @task: the thread, when it is a kthread
  * @mm: owner's mm, which a kthread borrows
+ * @cred: a copy of the owner's credentials, which a kthread takes over
  * @owner: who creates the worker; valid until @ready
  * @ready: a kthread has taken up @mm and the owner's cgroups
  * @err: how that went
@@ -48,6 +54,7 @@ struct vhx_worker {
 	bool is_dead;
 	struct task_struct *task;
 	struct mm_struct *mm;
+	struct cred *cred;
 	struct task_struct *owner;
 	struct completion ready;
 	int err;
@@ -126,6 +133,8 @@ static int kthread_run_queue(void *data)
 {
 	struct vhx_worker *worker = data;
 
+	/* First: the owner's mm is none of those that a change of user touches. */
+	commit_creds(worker->cred);
 	kthread_use_mm(worker->mm);
 	/* In all hierarchies, the unified one too. */
 	worker->err = cgroup_attach_task_all(worker->owner, current);
@@ -143,19 +152,71 @@ static int kthread_run_queue(void *data)
 	return 0;
 }
 
+static bool run_nothing(void *data)
+{
+	return false;
+}
+
+static void ignore_kill(void *data)
+{
+}
+
+/*
+ * Whether the caller's limits have room for a thread. pids.max is told to who
+ * forks alone, so a task is made, which ends at once. Where there are no tasks,
+ * nobody can be asked.
+ */
+static int try_thread(void)
+{
+	struct vhost_task *vtsk;
+
+	if (!VHX_HAS_VHOST_TASK)
+		return 0;
+	vtsk = vhost_task_create(run_nothing, ignore_kill, NULL, "vhx-limits");
+	if (IS_ERR_OR_NULL(vtsk))
+		return -EAGAIN;
+	vhost_task_start(vtsk);
+	vhost_task_stop(vtsk);
+	return 0;
+}
+
+/* RLIMIT_NPROC, of this user and of those above, as for a thread of its own. */
+static bool is_over_nproc(void)
+{
+	unsigned long max = min_t(unsigned long, rlimit(RLIMIT_NPROC), LONG_MAX);
+	struct ucounts *ucounts = current_ucounts();
+
+	if (uid_eq(current_user()->uid, GLOBAL_ROOT_UID))
+		return false;
+	for (; ucounts; ucounts = ucounts->ns->ucounts) {
+		if (get_rlimit_value(ucounts, UCOUNT_RLIMIT_NPROC) > max)
+			return !capable(CAP_SYS_RESOURCE) &&
+			       !capable(CAP_SYS_ADMIN);
+		max = get_userns_rlimit_max(ucounts->ns, UCOUNT_RLIMIT_NPROC);
+	}
+	return false;
+}
+
 static int kthread_start(struct vhx_worker *worker, const char *name)
 {
 	struct task_struct *task;
 	int err;
 
+	err = try_thread();
+	if (err)
+		return err;
 	worker->mm = get_task_mm(current);
 	if (!worker->mm)
 		return -ESRCH;
+	err = -ENOMEM;
+	worker->cred = prepare_kernel_cred(current);
+	if (!worker->cred)
+		goto err_mm;
 
 	task = kthread_create(kthread_run_queue, worker, "%s", name);
 	if (IS_ERR(task)) {
 		err = PTR_ERR(task);
-		goto err_mm;
+		goto err_cred;
 	}
 	worker->task = task;
 	worker->owner = current;
@@ -163,12 +224,19 @@ static int kthread_start(struct vhx_worker *worker, const char *name)
 	wake_up_process(task);
 	wait_for_completion(&worker->ready);
 	err = worker->err;
+	/* It is counted by now. */
+	if (!err && is_over_nproc())
+		err = -EAGAIN;
 	if (err)
 		goto err_task;
 	return 0;
 
 err_task:
+	/* The credentials are its own. */
 	kthread_stop(task);
+	goto err_mm;
+err_cred:
+	put_cred(worker->cred);
 err_mm:
 	mmput(worker->mm);
 	return err;
@@ -200,7 +268,8 @@ static const struct worker_ops kthread_ops = {
  * -<id> when that is not 0. With the longest tid this just fits TASK_COMM_LEN.
  *
  * Context: the owner; may sleep
- * Return: the worker, or NULL (no memory, or no more threads for the owner)
+ * Return: the worker, or ERR_PTR(): -ENOMEM (no memory, or no more threads for
+ * the owner), -ERESTARTNOINTR (no thread is made with a signal pending)
  */
 struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 {
@@ -209,7 +278,7 @@ struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 
 	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
 	if (!worker)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	init_llist_head(&worker->queue);
 	if (id)
 		snprintf(name, sizeof(name), "vhost-%d-%x", current->pid, id);
@@ -218,7 +287,8 @@ struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 	worker->ops = is_task ? &task_ops : &kthread_ops;
 	if (worker->ops->create(worker, name)) {
 		kfree(worker);
-		return NULL;
+		return ERR_PTR(signal_pending(current) ? -ERESTARTNOINTR :
+			       -ENOMEM);
 	}
 	return worker;
 }

@@ -38,6 +38,11 @@ static inline bool vhx_work_is_queued(const struct vhx_work *work)
 
 /* Workers that a device may have: their ids are one digit of their names. */
 #define VHX_WORKERS_MAX	16
+/*
+ * kthreads that it may have: one a ring, and one each to move them to. Not all
+ * kernels can say what the owner's limits are for them.
+ */
+#define VHX_KTHREADS_MAX	4
 
 struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task);
 void vhx_worker_destroy(struct vhx_worker *worker);

@@ -31,7 +31,7 @@ SHARDS = {
         "mend_test,offer_test,ioctl_test,memtab_test,retry_test,"
         "hold_test,klog_test",
         "tx_test,packed_test,worker_test,worker_cgroup_test,busypoll_test,"
-        "packet_test,endian_test,backpressure_test",
+        "worker_life_test,packet_test,endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
         "hostile_test,leak_test,features_test",
     ),

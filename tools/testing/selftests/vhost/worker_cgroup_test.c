@@ -177,6 +177,37 @@ TEST_F(cgroup, charged_in_cgroup1_ok)
 	expect_charged(_metadata, &self->r, variant->mode, &v1);
 }
 
+/* This process and three workers, then no more, of either kind. */
+TEST_F(cgroup, pids_max_bounds_workers_enomem)
+{
+	struct dev *d = &self->r.d;
+	int ret;
+
+	if (!is_ours())
+		SKIP(return, "in-tree has no worker ioctls here");
+	if (!kernel_has_tasks())
+		SKIP(return, "this kernel tells a module nothing of pids.max");
+	ret = enter(&v2);
+	if (ret == -ENODEV)
+		SKIP(return, "this kernel has no cgroup2 hierarchy");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, write_in(ROOT, "cgroup.subtree_control", "+pids"));
+	ASSERT_EQ(0, write_in(group, "pids.max", "4"));
+	ASSERT_EQ(0, fork_set(d, variant->mode));
+	ASSERT_EQ(0, dev_own(d));
+	for (int id = first_workers(); id < 3; id++) {
+		EXPECT_EQ(id, worker_new(d));
+	}
+	EXPECT_EQ(-ENOMEM, worker_new(d));
+	ASSERT_EQ(0, worker_free(d, 2));
+	ASSERT_EQ(0, worker_gone(getpid(), 2));
+	EXPECT_EQ(2, worker_new(d));
+	EXPECT_EQ(-ENOMEM, worker_new(d));
+	rig_close(&self->r);
+	EXPECT_EQ(0, leave(&v2));
+	write_in(ROOT, "cgroup.subtree_control", "-pids");
+}
+
 /*
  * A process in the group that owns the device, and at each byte that it reads
  * sends and receives, then answers by one.

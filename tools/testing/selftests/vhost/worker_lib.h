@@ -38,7 +38,8 @@ struct vhost_vring_worker {
 
 #define KTHREAD		0	/* values of the two ioctls above */
 #define TASK		1
-#define WORKERS_MAX	16	/* of a device of vhx_net */
+#define WORKERS_MAX	16	/* tasks of a device of vhx_net */
+#define KTHREADS_MAX	4	/* kthreads of one */
 #define RING		256
 #define BURST		16
 #define FRAME		200	/* bytes */
@@ -82,6 +83,12 @@ static inline int fork_get(struct dev *d)
 	int ret = dev_ioctl(d, VHOST_GET_FORK_FROM_OWNER, &mode, sizeof(mode));
 
 	return ret ? ret : mode;
+}
+
+/* Workers that a device of vhx_net may have. */
+static inline int workers_max(struct dev *d)
+{
+	return fork_get(d) == TASK ? WORKERS_MAX : KTHREADS_MAX;
 }
 
 /* Return: id of a new worker, or -errno. */

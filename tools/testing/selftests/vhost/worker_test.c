@@ -115,20 +115,17 @@ TEST_F(mode, thread_is_of_its_kind_ok)
 	}
 }
 
-/* Tasks count against the limit of the owner's user, kthreads do not. */
+/* Workers of either kind count against the limit of the owner's user. */
 TEST_F(mode, nproc_limit_enomem)
 {
-	bool has_tasks = kernel_has_tasks();
 	struct rlimit one = { 1, 1 };
 
 	RUN_IF_SET_UP();
 	ASSERT_EQ(0, setrlimit(RLIMIT_NPROC, &one));
 	ASSERT_EQ(0, setuid(65534));
-	ASSERT_EQ(0, fork_set(&self->d, TASK));
-	EXPECT_EQ(has_tasks ? -ENOMEM : 0, dev_own(&self->d));
-	if (has_tasks) {
-		ASSERT_EQ(0, fork_set(&self->d, KTHREAD));
-		EXPECT_EQ(0, dev_own(&self->d));
+	for (int mode = KTHREAD; mode <= TASK; mode++) {
+		ASSERT_EQ(0, fork_set(&self->d, mode));
+		EXPECT_EQ(-ENOMEM, dev_own(&self->d));
 	}
 }
 
@@ -294,17 +291,18 @@ TEST_F(pool, free_first_worker_ok)
 TEST_F(pool, too_many_enomem)
 {
 	struct dev *d = &self->d;
+	int max = workers_max(d);
 
 	RUN_IF_SET_UP();
-	for (int id = first_workers(); id < WORKERS_MAX; id++) {
+	for (int id = first_workers(); id < max; id++) {
 		EXPECT_EQ(id, worker_new(d));
 		EXPECT_LT(0, worker_tid_of(getpid(), id));
 	}
 	EXPECT_EQ(-ENOMEM, worker_new(d));
-	EXPECT_EQ(0, worker_free(d, 9));
-	EXPECT_EQ(9, worker_new(d));
+	EXPECT_EQ(0, worker_free(d, max - 1));
+	EXPECT_EQ(max - 1, worker_new(d));
 	ASSERT_EQ(0, dev_ioctl(d, VHOST_RESET_OWNER, NULL, 0));
-	for (int id = 0; id < WORKERS_MAX; id++) {
+	for (int id = 0; id < max; id++) {
 		EXPECT_EQ(0, worker_gone(getpid(), id));
 	}
 	ASSERT_EQ(0, dev_own(d));
