@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The virtio-net half: features, header lengths, the swap of a backend. */
 #include <linux/err.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include <linux/virtio_net.h>
 
@@ -66,14 +67,21 @@ static void offer(struct vhx_dev *dev, unsigned int set)
  * @dev: a device without an owner
  * @set: VHX_FEATURES_*
  *
+ * What is accepted must be on offer, so the set comes first.
+ *
  * Context: dev mutex
- * Return: 0, -EINVAL (no such set)
+ * Return: 0, -EBUSY (features are accepted), -EINVAL (no such set)
  */
 int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 {
-	if (set > VHX_FEATURES_LINUX_7_3)
+	unsigned int i;
+
+	for (i = 0; i < VHX_FEATURE_WORDS; i++)
+		if (dev->features[i])
+			return -EBUSY;
+	if (set >= ARRAY_SIZE(feature_sets))
 		return -EINVAL;
-	offer(dev, set);
+	offer(dev, array_index_nospec(set, ARRAY_SIZE(feature_sets)));
 	return 0;
 }
 

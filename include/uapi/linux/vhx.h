@@ -31,8 +31,8 @@ struct vhx_feature_set {
  * and from hosts with that kernel's own vhost_net. What this kernel's tun
  * cannot do is left out of a set.
  *
- * Errors: EINVAL (no such set, @reserved not zero), EBUSY (has an owner),
- * EFAULT.
+ * Errors: EINVAL (no such set, @reserved not zero), EBUSY (has an owner, or
+ * features are accepted: SET_FEATURES of 0 takes them back), EFAULT.
  */
 #define VHX_SET_FEATURE_SET	_IOW(VHOST_VIRTIO, 0xe0, struct vhx_feature_set)
 

@@ -71,4 +71,27 @@ TEST_F(offer, with_owner_ebusy)
 	EXPECT_EQ(-EBUSY, set(&self->d, VHX_FEATURES_LINUX_6_1, 0));
 }
 
+/* Else they would stay in force without being on offer. */
+TEST_F(offer, features_accepted_ebusy)
+{
+	uint64_t got;
+
+	ONLY_OURS();
+	ASSERT_EQ(0, dev_features(&self->d, F_V1 | F_PACKED));
+	EXPECT_EQ(-EBUSY, set(&self->d, VHX_FEATURES_LINUX_6_1, 0));
+	EXPECT_EQ(-EBUSY, set(&self->d, VHX_FEATURES_ALL, 0));
+	ASSERT_EQ(0, dev_get_u64(&self->d, VHOST_GET_FEATURES, &got));
+	EXPECT_EQ(ALL, got);
+	/* none accepted */
+	ASSERT_EQ(0, dev_features(&self->d, 0));
+	EXPECT_EQ(0, set(&self->d, VHX_FEATURES_LINUX_6_1, 0));
+	/* the owner's go with it, the offer stays */
+	ASSERT_EQ(0, dev_features(&self->d, F_V1));
+	ASSERT_EQ(0, dev_own(&self->d));
+	ASSERT_EQ(0, dev_ioctl(&self->d, VHOST_RESET_OWNER, NULL, 0));
+	ASSERT_EQ(0, dev_get_u64(&self->d, VHOST_GET_FEATURES, &got));
+	EXPECT_EQ(STOCK_6_1, got);
+	EXPECT_EQ(0, set(&self->d, VHX_FEATURES_ALL, 0));
+}
+
 TEST_HARNESS_MAIN
