@@ -20,7 +20,8 @@ struct vhx_backend_ops {
 	/**
 	 * @attach: make a backend of a file, whose reference it takes over
 	 * on success. Return: the backend, or ERR_PTR(): -ENOTSOCK (not such
-	 * a file), -EINVAL (not usable yet), -ENOMEM.
+	 * a file), -EINVAL (not usable yet), -EBUSY (its frames go elsewhere),
+	 * -ENOMEM.
 	 */
 	struct vhx_backend *(*attach)(struct file *file);
 	/** @detach: give frames taken ahead back, drop the file. May sleep. */

@@ -5,10 +5,12 @@
  * the client set PACKET_VNET_HDR (and PACKET_VNET_HDR_SZ for one of 12 bytes).
  */
 #include <linux/err.h>
+#include <linux/if_packet.h>
 #include <linux/if_vlan.h>
 #include <linux/net.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
+#include <linux/sockptr.h>
 #include <net/sock.h>
 
 #include "backend.h"
@@ -28,6 +30,19 @@ static struct socket *to_sock(struct vhx_backend *backend)
 	return container_of(backend, struct packet, backend)->sock;
 }
 
+/*
+ * Whether frames go through a ring that the client mapped. A ring without blocks
+ * is never made: that is refused after a ring that is there.
+ */
+static bool has_ring(struct socket *sock, int which)
+{
+	struct tpacket_req3 req = { .tp_block_nr = 1 };
+
+	return sock->ops->setsockopt(sock, SOL_PACKET, which,
+				     KERNEL_SOCKPTR(&req),
+				     sizeof(req)) == -EBUSY;
+}
+
 static struct vhx_backend *packet_attach(struct file *file)
 {
 	struct socket *sock = sock_from_file(file);
@@ -36,6 +51,8 @@ static struct vhx_backend *packet_attach(struct file *file)
 	if (!sock || sock->type != SOCK_RAW ||
 	    sock->sk->sk_family != AF_PACKET)
 		return ERR_PTR(-ENOTSOCK);
+	if (has_ring(sock, PACKET_RX_RING) || has_ring(sock, PACKET_TX_RING))
+		return ERR_PTR(-EBUSY);
 
 	packet = kzalloc(sizeof(*packet), GFP_KERNEL_ACCOUNT);
 	if (!packet)

@@ -219,6 +219,18 @@ static struct vhx_backend *resolve(int fd, struct vhx_backend *old)
 	return backend;
 }
 
+/* Says why where the client could not tell. */
+static int refuse(struct vhx_vq *vq, int err)
+{
+	if (err == -EBUSY) {
+		mutex_lock(&vq->mutex);
+		vhx_notify_log(vq, err,
+			       "packet socket with PACKET_RX_RING or PACKET_TX_RING cannot be a backend");
+		mutex_unlock(&vq->mutex);
+	}
+	return err;
+}
+
 /*
  * Step 2: put the backend into place, which starts the ring if it is stopped
  * and stops it if @backend is NULL. No run is under way, since it would hold
@@ -251,8 +263,8 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
  * On failure what was there runs on. Stopping never fails.
  *
  * Context: owner, dev mutex
- * Return: 0, -ENOTSOCK (not a backend), -EINVAL (tun without interface),
- * -EFAULT (no memory table, ring not accessible), -ENOMEM
+ * Return: 0, -ENOTSOCK (not a backend), -EINVAL (tun without interface), -EBUSY
+ * (packet socket with a ring of its own), -EFAULT (no memory table, ring not accessible), -ENOMEM
  */
 int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 {
@@ -264,7 +276,7 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 			return -EFAULT;
 		backend = resolve(fd, vq->backend);
 		if (IS_ERR(backend))
-			return PTR_ERR(backend);
+			return refuse(vq, PTR_ERR(backend));
 		if (backend == vq->backend) {
 			/* A ring that stopped on a backend in error retries. */
 			vhx_worker_queue(&vq->work);

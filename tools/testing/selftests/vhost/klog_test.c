@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <linux/if_packet.h>
 
 #include "harness.h"
 
@@ -204,6 +206,25 @@ TEST_F(klog, devices_share_a_budget_ok)
 	ASSERT_EQ(0, set_budget(0));
 	ASSERT_EQ(0, fail_all(self, 1));
 	EXPECT_EQ(0, count_lines(self));
+}
+
+/* Why a backend is refused, where the client may not know. */
+TEST_F(klog, packet_ring_is_told_once)
+{
+	struct tpacket_req req = {
+		.tp_block_size = 4096, .tp_block_nr = 1,
+		.tp_frame_size = 2048, .tp_frame_nr = 2,
+	};
+	int fd = pkt_open("vt0", 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &req,
+				sizeof(req)));
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-EBUSY, dev_backend(&self->d[0], RX, fd));
+	}
+	EXPECT_EQ(1, count_lines(self));
+	close(fd);
 }
 
 TEST_HARNESS_MAIN

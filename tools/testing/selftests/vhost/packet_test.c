@@ -2,6 +2,7 @@
 /* What only packet sockets do; tx_test and rx_test move frames through them. */
 #include <errno.h>
 #include <sys/socket.h>
+#include <linux/if_packet.h>
 
 #include "harness.h"
 
@@ -242,6 +243,45 @@ TEST_F(packet, swap_with_tap_ok)
 			ASSERT_EQ(0, dev_backend(&self->d, q, self->n.tap));
 	}
 	close(tap);
+}
+
+/*
+ * A ring of the socket's own takes what comes in, and gives what is sent: the
+ * socket is always ready and never has a frame.
+ */
+TEST_F(packet, own_ring_is_refused_ebusy)
+{
+	static const int rings[] = { PACKET_RX_RING, PACKET_TX_RING };
+	struct tpacket_req req = {
+		.tp_block_size = 4096, .tp_block_nr = 4,
+		.tp_frame_size = 2048, .tp_frame_nr = 8,
+	};
+	int fd;
+
+	for (int i = 0; i < 2; i++) {
+		fd = pkt_open("vt0l", 0);
+		ASSERT_LE(0, fd);
+		for (int version = TPACKET_V1; version <= TPACKET_V2; version++) {
+			ASSERT_EQ(0, setsockopt(fd, SOL_PACKET, PACKET_VERSION,
+						&version, sizeof(version)));
+			ASSERT_EQ(0, setsockopt(fd, SOL_PACKET, rings[i], &req,
+						sizeof(req)));
+			EXPECT_EQ(-EBUSY, dev_backend(&self->d, RX, fd));
+			/* and it is as it was, but for the ring */
+			req.tp_block_nr = 0;
+			req.tp_frame_nr = 0;
+			ASSERT_EQ(0, setsockopt(fd, SOL_PACKET, rings[i], &req,
+						sizeof(req)));
+			req.tp_block_nr = 4;
+			req.tp_frame_nr = 8;
+		}
+		EXPECT_EQ(0, dev_backend(&self->d, RX, fd));
+		ASSERT_EQ(0, dev_backend(&self->d, RX, self->n.tap));
+		close(fd);
+	}
+	/* what was there runs on */
+	EXPECT_EQ(0, rx_one(self, 1));
+	EXPECT_EQ(0, tx_one(self, 1));
 }
 
 MACVTAP_BEFORE_MAIN()
