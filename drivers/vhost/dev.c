@@ -34,11 +34,23 @@ struct vhx_dev *vhx_dev_create(void)
 /* Nothing may queue work any more. */
 static void end_workers(struct vhx_dev *dev)
 {
+	bool is_any_dead = false;
 	struct vhx_vq *vq;
 	unsigned int id;
 
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
 		vhx_worker_attach(&vq->work, NULL);
+	/*
+	 * One that is killed hands its work over without the mutex, to a worker
+	 * that must still be there. Pairs with synchronize_rcu() in
+	 * task_killed(): who is not dead here finds that its work goes nowhere.
+	 */
+	smp_mb();
+	for (id = 0; id < VHX_WORKERS_MAX; id++)
+		is_any_dead |= dev->workers[id] &&
+			       vhx_worker_is_dead(dev->workers[id]);
+	if (is_any_dead)
+		synchronize_rcu();
 	for (id = 0; id < VHX_WORKERS_MAX; id++) {
 		if (dev->workers[id])
 			vhx_worker_destroy(dev->workers[id]);
@@ -278,6 +290,8 @@ int vhx_dev_attach_worker(struct vhx_vq *vq,
 	mutex_lock(&vq->mutex);
 	vhx_worker_attach(&vq->work, worker);
 	mutex_unlock(&vq->mutex);
+	/* The old one may be dead, and then there was nobody to be told. */
+	vhx_worker_queue(&vq->work);
 	return 0;
 }
 

@@ -10,9 +10,11 @@
  * who queues reads it under RCU. Work that is queued already runs once more
  * where it is.
  *
- * A vhost_task dies with the owner on SIGKILL. Work queued afterwards just
- * never runs: nothing waits for work, since all that a work uses is guarded
- * by its vq mutex, and destroying the worker joins the thread.
+ * A vhost_task dies with the process that made it, which the memory may
+ * outlive. Work that it has left, and work queued afterwards, just never runs
+ * until it is attached to another worker: nothing waits for work, since all that
+ * a work uses is guarded by its vq mutex, and destroying the worker joins the
+ * thread.
  */
 #include <linux/cgroup.h>
 #include <linux/completion.h>
@@ -39,7 +41,7 @@ struct worker_ops {
  * @queue: works to run, newest first
  * @ops: which kind of thread
  * @vtsk: the thread, when it is a vhost_task
- * @is_dead: that thread was killed with the owner
+ * @is_dead: that thread was killed with its process
  * @task: the thread, when it is a kthread
  * @mm: owner's mm, which a kthread borrows
  * @cred: a copy of the owner's credentials, which a kthread takes over
@@ -86,10 +88,25 @@ static bool run_queue(void *data)
 	return true;
 }
 
+/* What is still queued goes where it now belongs, if anywhere. */
+static void hand_over(struct vhx_worker *worker)
+{
+	struct vhx_work *work, *next;
+	struct llist_node *node;
+
+	node = llist_reverse_order(llist_del_all(&worker->queue));
+	llist_for_each_entry_safe(work, next, node, node) {
+		clear_bit(WORK_QUEUED, &work->flags);
+		vhx_worker_queue(work);
+	}
+}
+
 /*
  * The last act of a killed vhost_task. Nothing waits for the worker (see the
  * head of this file), but who queues work must not wake a task that is gone:
- * not every kernel's vhost_task holds a reference on it.
+ * not every kernel's vhost_task holds a reference on it. After the grace period
+ * nobody adds to the queue any more, and no work may stay there: it could not be
+ * queued anywhere else. Pairs with the read section of vhx_worker_queue().
  */
 static void task_killed(void *data)
 {
@@ -97,6 +114,7 @@ static void task_killed(void *data)
 
 	WRITE_ONCE(worker->is_dead, true);
 	synchronize_rcu();
+	hand_over(worker);
 }
 
 static int task_create(struct vhx_worker *worker, const char *name)
@@ -111,11 +129,9 @@ static int task_create(struct vhx_worker *worker, const char *name)
 	return 0;
 }
 
-/* Under RCU, which pairs with synchronize_rcu() in task_killed(). */
 static void task_wake(struct vhx_worker *worker)
 {
-	if (!READ_ONCE(worker->is_dead))
-		vhost_task_wake(worker->vtsk);
+	vhost_task_wake(worker->vtsk);
 }
 
 static void task_stop(struct vhx_worker *worker)
@@ -303,16 +319,21 @@ struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
  */
 void vhx_worker_destroy(struct vhx_worker *worker)
 {
-	struct vhx_work *work, *next;
-	struct llist_node *node;
-
 	worker->ops->stop(worker);
-	node = llist_reverse_order(llist_del_all(&worker->queue));
-	llist_for_each_entry_safe(work, next, node, node) {
-		clear_bit(WORK_QUEUED, &work->flags);
-		vhx_worker_queue(work);
-	}
+	hand_over(worker);
 	kfree(worker);
+}
+
+/**
+ * vhx_worker_is_dead - whether a worker was killed with its process
+ * @worker: the worker
+ *
+ * Return: true if it runs nothing any more; it hands over what it has left, or
+ * has done so
+ */
+bool vhx_worker_is_dead(const struct vhx_worker *worker)
+{
+	return READ_ONCE(worker->is_dead);
 }
 
 /**
@@ -342,7 +363,8 @@ void vhx_worker_queue(struct vhx_work *work)
 	rcu_read_lock();
 	worker = rcu_dereference(work->worker);
 	/* A full barrier: what we announce is visible before the bit. */
-	if (worker && !test_and_set_bit(WORK_QUEUED, &work->flags)) {
+	if (worker && !READ_ONCE(worker->is_dead) &&
+	    !test_and_set_bit(WORK_QUEUED, &work->flags)) {
 		llist_add(&work->node, &worker->queue);
 		worker->ops->wake(worker);
 	}

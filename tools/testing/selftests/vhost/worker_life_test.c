@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a worker is charged to. */
+/*
+ * What a worker is charged to, and what becomes of a ring when the process ends
+ * that made its worker but not the memory, which another one has.
+ */
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "worker_lib.h"
 
+#define STACK	65536
 #define LONE_ID	54321		/* a user that has no processes */
 
 FIXTURE(life) {
@@ -80,6 +89,131 @@ TEST_F(life, nproc_bounds_all_devices_enomem)
 	}
 	for (int i = 1; i < 4; i++)
 		dev_close(&d[i]);
+}
+
+struct short_lived {
+	struct dev *d;
+	int until;		/* it ends when this pipe does */
+	int err;
+};
+
+/* Runs on the caller's memory and in its own process, which has no libc. */
+static int own_and_end(void *arg)
+{
+	struct short_lived *s = arg;
+	char c;
+
+	s->err = dev_own(s->d);
+	syscall(SYS_read, s->until, &c, 1);
+	syscall(SYS_exit_group, 0);
+	return 0;
+}
+
+/* Both rings up, on workers of a process that ends with @until. */
+static pid_t start_by_other(struct rig *r, int *until)
+{
+	static struct short_lived s;
+	struct dev *d = &r->d;
+	int fds[2], ret = 0;
+	char *stack;
+	pid_t pid;
+
+	stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (stack == MAP_FAILED || pipe2(fds, O_CLOEXEC))
+		return -errno;
+	s = (struct short_lived){ d, fds[0], 1 };
+	*until = fds[1];
+	pid = clone(own_and_end, stack + STACK,
+		    CLONE_VM | CLONE_FILES | SIGCHLD, &s);
+	if (pid < 0)
+		return -errno;
+	while (__atomic_load_n(&s.err, __ATOMIC_ACQUIRE) == 1)
+		sched_yield();
+	ret = s.err;
+	if (!ret)
+		ret = dev_features(d, F_V1 | F_EVENT);
+	if (!ret)
+		ret = dev_mem(d);
+	if (!ret)
+		ret = dev_mem_table(d);
+	for (int q = 0; q < 2 && !ret; q++) {
+		ret = vq_setup(d, q, RING);
+		if (!ret)
+			ret = dev_backend(d, q, r->n.tap);
+	}
+	r->buf = guest_alloc(d, 4096 * BURST, 4096);
+	return ret ? ret : pid;
+}
+
+static bool dies_with_process(struct dev *d)
+{
+	return fork_get(d) == TASK;
+}
+
+/* New workers for both rings. Return: 0 or -errno. */
+static int move_both(struct dev *d)
+{
+	int ret = 0;
+
+	for (int q = 0; q < 2 && !ret; q++) {
+		int id = worker_new(d);
+
+		ret = id < 0 ? id : worker_attach(d, q, id);
+	}
+	return ret;
+}
+
+/* Kicked while nobody is there to run: the next worker does it. */
+TEST_F(life, process_gone_attach_goes_on_ok)
+{
+	struct rig *r = &self->r;
+	struct vq *tx = &r->d.vq[TX];
+	struct virtio_net_hdr h;
+	int until;
+	pid_t pid;
+
+	pid = start_by_other(r, &until);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, rig_works(r));
+	close(until);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	if (dies_with_process(&r->d)) {
+		ASSERT_EQ(0, worker_gone(pid, 0));
+	}
+	frame_fill(r->frame, FRAME, false, r->seq++);
+	tx_add(tx, NULL, r->frame, FRAME, &one_piece, r->buf);
+	vq_publish(tx);
+	vq_kick(tx);
+	ASSERT_EQ(0, move_both(&r->d));
+	/* nobody kicks again */
+	EXPECT_EQ(FRAME, pkt_recv(r->n.pkt, &h, r->seen, sizeof(r->seen),
+				  WAIT_MS));
+	EXPECT_EQ(0, rig_reap(tx, 1, 0));
+	EXPECT_EQ(0, rig_works(r));
+	EXPECT_EQ(0, worker_free(&r->d, 0));
+	EXPECT_EQ(0, rig_works(r));
+}
+
+/* Kicked all the while that it ends. */
+TEST_F(life, process_gone_under_kicks_goes_on_ok)
+{
+	struct rig *r = &self->r;
+	int until;
+	pid_t pid;
+
+	pid = start_by_other(r, &until);
+	ASSERT_LT(0, pid);
+	close(until);
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		vq_kick(&r->d.vq[TX]);
+		vq_kick(&r->d.vq[RX]);
+	}
+	if (dies_with_process(&r->d)) {
+		ASSERT_EQ(0, worker_gone(pid, 0));
+	}
+	ASSERT_EQ(0, move_both(&r->d));
+	EXPECT_EQ(0, rig_works(r));
 }
 
 TEST_HARNESS_MAIN
