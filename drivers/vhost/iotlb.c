@@ -152,15 +152,23 @@ static bool answer_misses(struct vhx_xlate *xlate, u64 first, u64 last)
 	return kept < nr;
 }
 
-/* An answer that was refused: who needs it asks again at its next run. */
-static void refuse_answer(struct vhx_dev *dev, u64 first, u64 last)
+/* The client does not know of these misses, or has no answer yet. */
+static void ask_again(struct vhx_dev *dev, u64 first, u64 last)
 {
-	unsigned int i;
+	struct vhx_iotlb *iotlb = &dev->iotlb;
+	struct vhx_xlate *xlate;
+	unsigned int q, i;
 
-	spin_lock(&dev->iotlb.lock);
-	for (i = 0; i < VHX_VQS; i++)
-		answer_misses(&dev->vq[i].mem.xlate, first, last);
-	spin_unlock(&dev->iotlb.lock);
+	spin_lock(&iotlb->lock);
+	for (q = 0; q < VHX_VQS; q++) {
+		xlate = &dev->vq[q].mem.xlate;
+		for (i = 0; i < xlate->nr_misses; i++)
+			if (xlate->miss[i].iova >= first &&
+			    xlate->miss[i].iova <= last)
+				xlate->miss[i].is_read = false;
+	}
+	wake_up_interruptible_poll(&iotlb->wait, EPOLLIN | EPOLLRDNORM);
+	spin_unlock(&iotlb->lock);
 }
 
 static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
@@ -198,19 +206,24 @@ static int update(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 	return 0;
 }
 
-/* Context: dev mutex. Return: 0 or -EFAULT for whatever is wrong. */
+/*
+ * A miss stays one until it is answered. The client is asked again where it could
+ * not know better, not where its answer was wrong: it would give it again.
+ * Context: dev mutex. Return: 0 or -EFAULT for whatever is wrong.
+ */
 static int take_message(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 {
 	u64 last = msg->iova + msg->size - 1;
+	int err;
 
 	if (!dev->iotlb.map || !msg->size || last < msg->iova)
 		return -EFAULT;
 	switch (msg->type) {
 	case VHOST_IOTLB_UPDATE:
-		if (!update(dev, msg))
-			return 0;
-		refuse_answer(dev, msg->iova, last);
-		return -EFAULT;
+		err = update(dev, msg);
+		if (err == -ENOMEM)
+			ask_again(dev, msg->iova, last);
+		return err ? -EFAULT : 0;
 	case VHOST_IOTLB_INVALIDATE:
 		invalidate(dev, msg->iova, last);
 		return 0;
@@ -337,7 +350,7 @@ ssize_t vhx_iotlb_read(struct vhx_dev *dev, struct iov_iter *to,
 	}
 	if (copy_to_iter(&msg, sizeof(msg), to) == sizeof(msg))
 		return sizeof(msg);
-	refuse_answer(dev, iotlb->iova, iotlb->iova);
+	ask_again(dev, iotlb->iova, iotlb->iova);
 	return -EFAULT;
 }
 
