@@ -275,14 +275,17 @@ ssize_t vhx_iotlb_write(struct vhx_dev *dev, struct iov_iter *from)
 	return err ? err : size;
 }
 
-/* Finds the next miss to read. Context: the IOTLB's lock. */
+/*
+ * Finds the next miss to read, of the ring whose turn it is if it has one.
+ * Context: the IOTLB's lock.
+ */
 static struct vhx_miss *next_miss(struct vhx_dev *dev)
 {
 	struct vhx_xlate *xlate;
 	unsigned int q, i;
 
 	for (q = 0; q < VHX_VQS; q++) {
-		xlate = &dev->vq[q].mem.xlate;
+		xlate = &dev->vq[(dev->iotlb.turn + q) % VHX_VQS].mem.xlate;
 		for (i = 0; i < xlate->nr_misses; i++)
 			if (!xlate->miss[i].is_read)
 				return &xlate->miss[i];
@@ -298,6 +301,7 @@ static bool take_miss(struct vhx_dev *dev, struct vhost_iotlb_msg *msg)
 	miss = next_miss(dev);
 	if (miss) {
 		miss->is_read = true;
+		dev->iotlb.turn = (dev->iotlb.turn + 1) % VHX_VQS;
 		msg->type = VHOST_IOTLB_MISS;
 		msg->iova = miss->iova;
 		msg->perm = miss->perm;

@@ -35,11 +35,13 @@ struct vhx_miss {
  *        taken out under the vq mutexes too: a run may use what it found, and
  *        finds it again.
  * @map: the translations
+ * @turn: index of the ring whose misses are read next; under @lock
  * @wait: who waits for a miss to read
  */
 struct vhx_iotlb {
 	spinlock_t lock;
 	struct vhx_map *map;
+	unsigned int turn;
 	wait_queue_head_t wait;
 };
 

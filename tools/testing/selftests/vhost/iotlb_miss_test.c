@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What becomes of a miss until it is answered. */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "harness.h"
@@ -8,6 +9,7 @@
 #include "iotlb_lib.h"
 
 #define PAGE	4096ULL
+#define RX_PAGES	32
 
 FIXTURE(miss) {
 	struct flow f;
@@ -42,7 +44,7 @@ FIXTURE_SETUP(miss)
 		ASSERT_EQ(0, start(self, q));
 	}
 	self->f.tx_buf = guest_alloc(d, PAGE, PAGE);
-	self->f.rx_buf = guest_alloc(d, PAGE, PAGE);
+	self->f.rx_buf = guest_alloc(d, RX_PAGES * PAGE, PAGE);
 }
 
 FIXTURE_TEARDOWN(miss)
@@ -113,6 +115,58 @@ TEST_F(miss, unread_is_read_again_ok)
 	EXPECT_EQ(-EAGAIN, iotlb_read(&self->t, &m));
 	ASSERT_EQ(0, answer(self));
 	EXPECT_EQ(0, flow_tx_done(&self->f, head));
+}
+
+/* A counter of fdinfo. */
+static long counter(int fd, const char *name)
+{
+	char path[64], line[128];
+	long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)))
+			n = strtol(line + strlen(name), NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* One ring with many misses does not keep the other one waiting. */
+TEST_F(miss, rings_take_turns_ok)
+{
+	struct dev *d = &self->f.d;
+	struct vhost_iotlb_msg m;
+	int64_t until = now_ms() + WAIT_MS;
+	bool has_tx = false;
+
+	if (!strcmp(module_name(), "vhost_net"))
+		SKIP(return, "in-tree has no counters in fdinfo");
+	for (int i = 0; i < RX_PAGES; i++) {
+		rx_add(&d->vq[RX], 2048, &one_piece,
+		       self->f.rx_buf + i * PAGE);
+	}
+	vq_publish(&d->vq[RX]);
+	ASSERT_EQ(0, flow_rx_inject(&self->f));
+	while (counter(d->fd, "vhx-rx-iotlb_misses:") < RX_PAGES) {
+		ASSERT_GT(until, now_ms());
+	}
+	flow_tx_add(&self->f);
+	while (counter(d->fd, "vhx-tx-iotlb_misses:") < 1) {
+		ASSERT_GT(until, now_ms());
+	}
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, iotlb_read(&self->t, &m));
+		has_tx |= m.iova == gpa(d, self->f.tx_buf);
+	}
+	EXPECT_EQ(true, has_tx);
+	/* and all come in the end */
+	for (int i = 2; i < RX_PAGES + 1; i++) {
+		EXPECT_EQ(0, iotlb_read(&self->t, &m));
+	}
+	EXPECT_EQ(-EAGAIN, iotlb_read(&self->t, &m));
 }
 
 TEST_HARNESS_MAIN
