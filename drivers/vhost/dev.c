@@ -76,7 +76,7 @@ static void drop_owner(struct vhx_dev *dev)
 	vhx_iotlb_replace(dev, NULL);
 	vhx_notify_set(&dev->log, VHOST_FILE_UNBIND);
 	dev->log_base = 0;
-	dev->has_msg_v2 = false;
+	WRITE_ONCE(dev->has_msg_v2, false);
 	memset(dev->features, 0, sizeof(dev->features));
 	mmdrop(dev->mm);
 	dev->mm = NULL;

@@ -54,23 +54,24 @@ void vhx_iotlb_replace(struct vhx_dev *dev, struct vhx_map *map)
 {
 	struct vhx_iotlb *iotlb = &dev->iotlb;
 	bool is_switch = !map != !iotlb->map;
+	struct vhx_map *old;
 	struct vhx_vq *vq;
 
 	if (!map && !iotlb->map)
 		return;
 	lock_vqs(dev);
 	spin_lock(&iotlb->lock);
-	swap(iotlb->map, map);
+	old = iotlb->map;
+	WRITE_ONCE(iotlb->map, map);
 	spin_unlock(&iotlb->lock);
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
-		vhx_xlate_set(&vq->mem.xlate, dev->map,
-			      iotlb->map ? iotlb : NULL);
-		vq->mem.is_ready = false;
+		vhx_xlate_set(&vq->mem.xlate, dev->map, map ? iotlb : NULL);
+		WRITE_ONCE(vq->mem.is_ready, false);
 		if (is_switch)
 			memset(vq->mem.addr, 0, sizeof(vq->mem.addr));
 	}
 	unlock_vqs(dev);
-	vhx_map_free(map);
+	vhx_map_free(old);
 	/* Who waits for messages of an IOTLB that is off shall know. */
 	wake_up_interruptible_all(&iotlb->wait);
 }
@@ -148,7 +149,7 @@ static bool answer_misses(struct vhx_xlate *xlate, u64 first, u64 last)
 	for (i = 0; i < nr; i++)
 		if (xlate->miss[i].iova < first || xlate->miss[i].iova > last)
 			xlate->miss[kept++] = xlate->miss[i];
-	xlate->nr_misses = kept;
+	WRITE_ONCE(xlate->nr_misses, kept);
 	return kept < nr;
 }
 

@@ -19,7 +19,7 @@
  * @addr: addresses of the areas as the client gave them, by enum vhx_area
  * @uaddr: where the areas are in the owner; NULL: in pieces
  * @len: bytes of the areas
- * @is_ready: @uaddr and @len are right
+ * @is_ready: @uaddr and @len are right; an IOTLB UPDATE looks without a lock
  * @xlate: finds what descriptors point at
  * @dirty: log of what we write
  */

@@ -14,7 +14,7 @@
  * @wqh: the queue, NULL when not waiting
  * @work: what to queue
  * @events: EPOLL* that count
- * @wakes: how often it queued @work; under the lock of @wqh
+ * @wakes: how often it queued @work; written under the lock of @wqh
  */
 struct vhx_poll {
 	wait_queue_entry_t wait;

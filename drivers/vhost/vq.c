@@ -53,7 +53,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vhx_notify_set(&vq->call, VHOST_FILE_UNBIND);
 	vhx_notify_set(&vq->err, VHOST_FILE_UNBIND);
 	memset(vq->mem.addr, 0, sizeof(vq->mem.addr));
-	vq->mem.is_ready = false;
+	WRITE_ONCE(vq->mem.is_ready, false);
 	vq->mem.dirty.logs_ring = false;
 	vq->mem.dirty.base = 0;
 	vq->ring.num = 1;
@@ -171,7 +171,7 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 		err = vhx_ring_fail(&vq->ring, -EINVAL, "ring not aligned");
 	/* They may not be where flags were written that are remembered. */
 	vhx_ring_forget_flags(&vq->ring);
-	mem->is_ready = !err;
+	WRITE_ONCE(mem->is_ready, !err);
 	return err;
 }
 
@@ -190,7 +190,7 @@ void vhx_vq_forget_range(struct vhx_vq *vq, const struct vhx_range *range)
 	for (area = VHX_DESC; area < VHX_AREAS; area++)
 		if (mem->addr[area] <= range->last &&
 		    mem->addr[area] + (mem->len[area] - 1) >= range->first)
-			mem->is_ready = false;
+			WRITE_ONCE(mem->is_ready, false);
 }
 
 /**
@@ -234,7 +234,7 @@ void vhx_vq_set_features(struct vhx_vq *vq)
 						  VIRTIO_F_NOTIFY_ON_EMPTY);
 	vq->mem.dirty.logs_buffers = vhx_has_feature(dev, VHOST_F_LOG_ALL);
 	/* The areas may have become longer. */
-	vq->mem.is_ready = false;
+	WRITE_ONCE(vq->mem.is_ready, false);
 	/* Calls that were counted by other rules mean nothing now. */
 	vq->ring.is_signalled_valid = false;
 }
@@ -486,7 +486,7 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 
 	mutex_lock(&vq->mutex);
 	memcpy(vq->mem.addr, areas, sizeof(areas));
-	vq->mem.is_ready = false;
+	WRITE_ONCE(vq->mem.is_ready, false);
 	vq->mem.dirty.logs_ring = is_logged;
 	vq->mem.dirty.ring_gpa = addr->log_guest_addr;
 	mutex_unlock(&vq->mutex);

@@ -50,7 +50,7 @@ struct vhx_iotlb {
  * @map: the owner's memory by address; what is found there stays
  * @iotlb: where to find addresses instead, or NULL
  * @hit: ranges found last: one of @map, of @iotlb by page
- * @nr_misses: how many in @miss
+ * @nr_misses: how many in @miss; written under the IOTLB's lock
  * @miss: asked for and not answered
  * @asked: misses so far
  * @found: addresses that were found in @iotlb, the cache included
