@@ -56,6 +56,7 @@ static void end_workers(struct vhx_dev *dev)
 			vhx_worker_destroy(dev->workers[id]);
 		dev->workers[id] = NULL;
 	}
+	dev->leaving = 0;
 }
 
 /*
@@ -80,6 +81,7 @@ static void drop_owner(struct vhx_dev *dev)
 	memset(dev->features, 0, sizeof(dev->features));
 	mmdrop(dev->mm);
 	dev->mm = NULL;
+	dev->nr_owners++;
 }
 
 /**
@@ -241,7 +243,8 @@ static struct vhx_worker *find_worker(struct vhx_dev *dev, unsigned int id)
 {
 	if (id >= VHX_WORKERS_MAX)
 		return NULL;
-	return dev->workers[array_index_nospec(id, VHX_WORKERS_MAX)];
+	id = array_index_nospec(id, VHX_WORKERS_MAX);
+	return test_bit(id, &dev->leaving) ? NULL : dev->workers[id];
 }
 
 /**
@@ -249,13 +252,15 @@ static struct vhx_worker *find_worker(struct vhx_dev *dev, unsigned int id)
  * @dev: the device
  * @state: id of the worker
  *
- * Context: owner, dev mutex; waits for a run that is under way
+ * Context: owner, dev mutex, which others may have while it waits for a grace
+ * period; waits for a run that is under way
  * Return: 0, -ENODEV (no such worker), -EBUSY (a ring is attached to it)
  */
 int vhx_dev_free_worker(struct vhx_dev *dev,
 			const struct vhost_worker_state *state)
 {
 	struct vhx_worker *worker = find_worker(dev, state->worker_id);
+	unsigned int id = state->worker_id, owner = dev->nr_owners;
 	struct vhx_vq *vq;
 
 	if (!worker)
@@ -263,10 +268,17 @@ int vhx_dev_free_worker(struct vhx_dev *dev,
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
 		if (rcu_access_pointer(vq->work.worker) == worker)
 			return -EBUSY;
-	dev->workers[state->worker_id] = NULL;
 	/* Who took it for a ring's worker is done with it: vhx_worker_queue() */
+	__set_bit(id, &dev->leaving);
+	mutex_unlock(&dev->mutex);
 	synchronize_rcu();
-	vhx_worker_destroy(worker);
+	mutex_lock(&dev->mutex);
+	/* Else it went with its owner. */
+	if (dev->nr_owners == owner) {
+		__clear_bit(id, &dev->leaving);
+		dev->workers[id] = NULL;
+		vhx_worker_destroy(worker);
+	}
 	return 0;
 }
 

@@ -160,6 +160,8 @@ struct vhx_vq {
  * @mm: the owner's; NULL: no owner
  * @owner: pid of the owner, for the log
  * @workers: run the vqs' work, while there is an owner; by id, with gaps
+ * @leaving: bits of those that are being freed
+ * @nr_owners: that it has had
  * @is_task_wanted: the next owner's workers are vhost_tasks, where there are any
  * @map: the owner's memory as SET_MEM_TABLE gave it, or NULL
  * @iotlb: translations, while ACCESS_PLATFORM is accepted
@@ -175,6 +177,8 @@ struct vhx_dev {
 	struct mm_struct *mm;
 	pid_t owner;
 	struct vhx_worker *workers[VHX_WORKERS_MAX];
+	unsigned long leaving;
+	unsigned int nr_owners;
 	bool is_task_wanted;
 	struct vhx_map *map;
 	struct vhx_iotlb iotlb;

@@ -3,6 +3,7 @@
  * What a worker is charged to, and what becomes of a ring when the process ends
  * that made its worker but not the memory, which another one has.
  */
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include "worker_lib.h"
 
 #define STACK	65536
+#define RESETS	30
 #define LONE_ID	54321		/* a user that has no processes */
 
 FIXTURE(life) {
@@ -89,6 +91,54 @@ TEST_F(life, nproc_bounds_all_devices_enomem)
 	}
 	for (int i = 1; i < 4; i++)
 		dev_close(&d[i]);
+}
+
+static void *new_and_free(void *arg)
+{
+	struct dev *d = arg;
+
+	for (int i = 0; i < RESETS; i++) {
+		int id = worker_new(d);
+
+		if (id >= 0)
+			worker_free(d, id);
+	}
+	return NULL;
+}
+
+static void *reset_and_own(void *arg)
+{
+	struct dev *d = arg;
+
+	for (int i = 0; i < RESETS; i++) {
+		dev_ioctl(d, VHOST_RESET_OWNER, NULL, 0);
+		dev_own(d);
+	}
+	return NULL;
+}
+
+/* A worker that is being freed when its owner goes, goes once. */
+TEST_F(life, freed_against_reset_ok)
+{
+	struct dev *d = &self->r.d;
+	pthread_t resets, frees;
+
+	ASSERT_EQ(0, dev_own(d));
+	ASSERT_EQ(0, pthread_create(&resets, NULL, reset_and_own, d));
+	ASSERT_EQ(0, pthread_create(&frees, NULL, new_and_free, d));
+	new_and_free(d);
+	pthread_join(frees, NULL);
+	pthread_join(resets, NULL);
+	/* none is left half freed */
+	ASSERT_EQ(0, dev_ioctl(d, VHOST_RESET_OWNER, NULL, 0));
+	ASSERT_EQ(0, fork_set(d, variant->mode));
+	ASSERT_EQ(0, dev_own(d));
+	for (int id = first_workers(); id < workers_max(d); id++) {
+		ASSERT_EQ(id, worker_new(d));
+	}
+	ASSERT_EQ(0, dev_ioctl(d, VHOST_RESET_OWNER, NULL, 0));
+	ASSERT_EQ(0, rig_start(&self->r, variant->mode));
+	EXPECT_EQ(0, rig_works(&self->r));
 }
 
 struct short_lived {
