@@ -57,6 +57,7 @@ enum caller {
  * @load: reads what lies behind the fixed argument, or NULL; without a lock
  * @unload: frees what @load made and the handler left, or NULL
  * @store: writes what lies behind the fixed argument, or NULL; without a lock
+ * @undo: takes back what @dev_fn did when the client cannot be told, or NULL
  *
  * User memory is accessed before and after the handler, never under the
  * mutex: a fault may take as long as whoever serves it likes.
@@ -70,6 +71,7 @@ struct ioctl_entry {
 	int (*load)(union ioctl_arg *arg, void __user *uarg);
 	void (*unload)(union ioctl_arg *arg);
 	int (*store)(const union ioctl_arg *arg, void __user *uarg);
+	int (*undo)(struct vhx_dev *dev, union ioctl_arg *arg);
 };
 
 static int get_features(struct vhx_dev *dev, union ioctl_arg *arg)
@@ -325,7 +327,7 @@ static const struct ioctl_entry entries[] = {
 	  .load = load_regions, .unload = unload_regions },
 	{ VHOST_SET_LOG_BASE, OWNER, set_log_base },
 	{ VHOST_SET_LOG_FD, OWNER, set_log_fd },
-	{ VHOST_NEW_WORKER, WORKER_OWNER, new_worker },
+	{ VHOST_NEW_WORKER, WORKER_OWNER, new_worker, .undo = free_worker },
 	{ VHOST_FREE_WORKER, WORKER_OWNER, free_worker },
 	{ VHOST_ATTACH_VRING_WORKER, WORKER_OWNER, NULL, attach_worker },
 	{ VHOST_GET_VRING_WORKER, WORKER_OWNER, NULL, get_worker },
@@ -407,6 +409,16 @@ static int dispatch(struct vhx_dev *dev, const struct ioctl_entry *entry,
 	return entry->vq_fn(&dev->vq[array_index_nospec(index, VHX_VQS)], arg);
 }
 
+/* A call that did its work and fails nevertheless. */
+static void undo(struct vhx_dev *dev, const struct ioctl_entry *entry,
+		 union ioctl_arg *arg)
+{
+	mutex_lock(&dev->mutex);
+	if (!check_caller(dev, entry->caller))
+		entry->undo(dev, arg);
+	mutex_unlock(&dev->mutex);
+}
+
 static long vhx_ioctl(struct file *file, unsigned int cmd, unsigned long param)
 {
 	const struct ioctl_entry *entry = find_entry(cmd);
@@ -427,7 +439,12 @@ static long vhx_ioctl(struct file *file, unsigned int cmd, unsigned long param)
 out:
 	if (!loaded && entry->unload)
 		entry->unload(&arg);
-	return ret ? ret : store(entry, &arg, uarg);
+	if (ret)
+		return ret;
+	ret = store(entry, &arg, uarg);
+	if (ret && entry->undo)
+		undo(dev, entry, &arg);
+	return ret;
 }
 
 static int vhx_open(struct inode *inode, struct file *file)

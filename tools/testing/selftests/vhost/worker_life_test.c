@@ -93,6 +93,22 @@ TEST_F(life, nproc_bounds_all_devices_enomem)
 		dev_close(&d[i]);
 }
 
+/* Who cannot be told of a worker has none. */
+TEST_F(life, new_unwritable_leaves_none_efault)
+{
+	struct dev *d = &self->r.d;
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	int next = first_workers();
+
+	ASSERT_EQ(0, dev_own(d));
+	for (int i = 0; i < 2 * WORKERS_MAX; i++) {
+		ASSERT_EQ(-EFAULT, dev_ioctl(d, VHOST_NEW_WORKER, page, 0));
+	}
+	EXPECT_EQ(0, worker_gone(getpid(), next));
+	EXPECT_EQ(next, worker_new(d));
+}
+
 static void *new_and_free(void *arg)
 {
 	struct dev *d = arg;
