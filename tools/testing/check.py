@@ -5,7 +5,7 @@
 usage: check [fast | all | STAGE...]
 
   check             what `make check` runs: each feature on one kernel at least
-  check fast        under 3 minutes: style, engine, one build, one boot
+  check fast        under 3 minutes: style, engine, models, one build, one boot
   check all         the matrix of guests, QEMUs and clients, debug kernels,
                     full laps; its table goes to all.txt
   check resume      goes on with a `check all` that was cut off or failed: not
@@ -34,8 +34,8 @@ from jobs import Runner, Times, clock
 PACKAGES = (("rst2html", "python3-docutils"), ("shellcheck", "shellcheck"),
             ("clang", "clang"), ("git", "git"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),
-            ("/usr/include/asm", "gcc-multilib"),
-            ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"))
+            ("/usr/include/asm", "gcc-multilib"), ("mandoc", "mandoc"),
+            ("pyflakes3", "pyflakes3"), ("spin", "spin"), ("tcc", "tcc"))
 
 
 def install_packages():

@@ -8,12 +8,13 @@ from jobs import Job
 
 KERNELS = ("6.1", "6.12", "7.3")
 
-FAST = ["style", "engine fast", "build 6.1", "smoke"]
+FAST = ["style", "engine fast", "models", "build 6.1", "smoke"]
 
 # Each feature on one kernel at least, the selftests on all three, a group of
 # guests on each.
 CHECK = [
-    "style", "engine", "lib", "build 6.1", "build 6.12", "build 7.3",
+    "style", "engine", "lib", "models",
+    "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 3",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
@@ -44,7 +45,8 @@ SHARDS = {
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
 
 ALL = [
-    "style", "engine full", "lib full", "build 6.1", "build 6.12", "build 7.3",
+    "style", "engine full", "lib full", "models",
+    "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed",
     "guests 6.1 kvm pair,mq,migrate,viommu,migrate-packed 11.1",
@@ -101,6 +103,7 @@ KINDS = {
     "style": lambda: {"guess": 20, "needs": ["vm fetch 6.12"], "cores": 0.5},
     "engine": lambda laps="": {"guess": 60, "cores": 0.5},
     "lib": lambda laps="": {"guess": 50, "cores": 0.5},
+    "models": lambda: {"guess": 10, "cores": 0.5},
     "build": lambda *kernels: {"needs": [f"vm build {k}" for k in kernels],
                                "cores": 0.5},
     "smoke": lambda kernel="6.1": machine(kernel, "programs selftests"),

@@ -173,6 +173,10 @@ def stage_lib(laps=""):
                        f"OUTPUT={path}", *full(laps)])
 
 
+def stage_models():
+    os.execv("tools/testing/models/check.py", ["check.py"])
+
+
 def full(laps):
     return {"full": ["FULL=1"], "fast": ["FAST=1"]}.get(laps, [])
 
