@@ -312,6 +312,18 @@ def add_pages():
                                             "--report=2", name, "/dev/null")
 
 
+@case("style.docs.threats_names_tests_ok")
+def threats():
+    """A test that it names is there."""
+    tests = {f"{area}.{name}" for source in sources("c", under=(TESTS,))
+             for area, name in re.findall(r"^TEST_F\w*\((\w+), (\w+)",
+                                          text_of(source), re.M)}
+    named = re.findall(r"``([a-z]\w*\.[a-z0-9_]+_(?:\w+))``",
+                       text_of("Documentation/threats.rst"))
+    return [f"no test {name}" for name in named if name not in tests] if named \
+        else ["no test is named"]
+
+
 MAN_PAGES = [name for name in FILES if name.startswith("Documentation/man/")]
 
 
