@@ -133,9 +133,18 @@ def klog_faults(text):
     return [line for line in text.splitlines() if found.search(line)]
 
 
+def is_race_of(report, module):
+    """Whether the module makes one of the accesses, itself or by a function that
+    it calls. What lies deeper, or in an interrupt, is the kernel's own."""
+    lines = report.splitlines()
+    tops = [lines[i + 1:i + 3] for i, line in enumerate(lines)
+            if re.search(r" to 0x[0-9a-f]+ of \d+ bytes by ", line)]
+    return any(f"[{module}]" in frame for top in tops for frame in top)
+
+
 def klog_races(text, module):
-    """Data races: (reports with the module in a stack, others, the log without
-    the lines that begin the others)."""
+    """Data races: (reports of the module's, others, the log without the lines
+    that begin the others)."""
     ours, others, rest, report = [], [], [], None
     for line in text.splitlines():
         if "BUG: KCSAN: " in line:
@@ -146,8 +155,8 @@ def klog_races(text, module):
             continue
         report.append(line)
         if line.endswith("=" * 20):
-            (ours if f"[{module}]" in "\n".join(report) else others).append(
-                "\n".join(report))
+            whole = "\n".join(report)
+            (ours if is_race_of(whole, module) else others).append(whole)
             report = None
     if report:                  # cut off: whose it is cannot be told
         ours.append("\n".join(report))
