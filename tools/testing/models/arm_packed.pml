@@ -126,7 +126,7 @@ again:
 		goto again
 	:: else
 	fi;
-	arm();			/* vhx_vq_fail() */
+	arm();			/* vhx_run_fail() */
 	full_barrier(DEVICE);	/* who learns of it sees all that was stored */
 	has_failed = 1;
 	goto end

@@ -114,7 +114,7 @@ again:
 		goto again
 	:: else
 	fi;
-	do			/* vhx_vq_fail() */
+	do			/* vhx_run_fail() */
 	:: seen = idx;
 		arm();
 		if

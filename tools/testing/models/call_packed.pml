@@ -57,7 +57,7 @@ inline call_needed()		/* packed.c: packed_call_needed() */
 	is_valid = 1
 }
 
-active proctype device()	/* tx.c: send_burst(), rx.c: publish() */
+active proctype device()	/* tx.c: send_burst(), run.c: vhx_run_publish() */
 {
 	byte used, signalled, flags, event;
 	bit is_valid, is_needed;

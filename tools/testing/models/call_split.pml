@@ -51,7 +51,7 @@ inline call_needed()		/* split.c: split_call_needed() */
 #endif
 }
 
-active proctype device()	/* tx.c: send_burst(), rx.c: publish() */
+active proctype device()	/* tx.c: send_burst(), run.c: vhx_run_publish() */
 {
 	byte used, signalled, wanted;
 	bit is_valid, is_needed;

@@ -12,6 +12,7 @@
  * caught: NO_GRACE_PERIOD_WHEN_FREED
  * caught: REST_IS_DROPPED
  * caught: REST_STAYS_QUEUED
+ * caught: ATTACH_QUEUES_NOTHING
  */
 #define SIDES		2
 #define LOCATIONS	2
@@ -36,31 +37,42 @@ inline synchronize_rcu(side)
 	!is_reading[1];
 }
 
-inline task_wake()		/* worker.c; other kinds and workers: nothing */
-{
-	assert(!is_freed);
-	if
-#ifndef WAKES_THE_DEAD
-	:: load(IS_DEAD)
-#endif
-	:: else -> assert(!is_task_gone)	/* vhost_task_wake() */
-	fi
-}
-
 inline queue(to, was_queued)	/* worker.c: vhx_worker_queue() */
 {
 	to = load(ATTACHED);
-	atomic { was_queued = is_queued; is_queued = 1 };	/* test_and_set_bit() */
+	assert(to || !is_freed);
 	if
-	:: !was_queued ->
-		assert(to || !is_freed);
-		is_added[to] = 1;
+#ifndef WAKES_THE_DEAD
+	:: !to && load(IS_DEAD)
+#endif
+	:: else ->
+		/* test_and_set_bit() */
+		atomic { was_queued = is_queued; is_queued = 1 };
 		if
-		:: !to -> task_wake()
+		:: !was_queued ->
+			assert(to || !is_freed);
+			is_added[to] = 1;
+			/* vhost_task_wake() */
+			assert(to || !is_freed && !is_task_gone)
 		:: else
 		fi
+	fi
+}
+
+inline hand_over(to, was_queued)	/* worker.c: hand_over() */
+{
+#ifndef REST_IS_DROPPED
+	if
+	:: atomic { is_added[0] -> is_added[0] = 0 };
+#ifndef REST_STAYS_QUEUED
+		is_queued = 0;
+#endif
+		queue(to, was_queued)
 	:: else
 	fi
+#else
+	skip
+#endif
 }
 
 inline run_work(worker)		/* worker.c: run_queue() */
@@ -84,6 +96,8 @@ active [2] proctype producer()	/* poll.c: wake() */
 
 active proctype task()		/* the kernel's vhost_task_fn() */
 {
+	bit to, was_queued;
+
 	do
 	:: is_added[0] && !is_stopped -> run_work(0)
 	:: break		/* SIGKILL, or vhost_task_stop() */
@@ -94,8 +108,9 @@ active proctype task()		/* the kernel's vhost_task_fn() */
 		is_killed = 1;
 		store(TASK, IS_DEAD, 1);	/* worker.c: task_killed() */
 #ifndef NO_GRACE_PERIOD_WHEN_KILLED
-		synchronize_rcu(TASK)
+		synchronize_rcu(TASK);
 #endif
+		hand_over(to, was_queued)
 	:: else
 	fi;
 	exit_mutex = 0;
@@ -108,6 +123,10 @@ active proctype owner()		/* ATTACH_VRING_WORKER, FREE_WORKER */
 	bit to, was_queued;
 
 	store_release(OWNER, ATTACHED, 1);	/* vhx_worker_attach() */
+#ifndef ATTACH_QUEUES_NOTHING
+	full_barrier(OWNER);	/* the vq mutex; dev.c: vhx_dev_attach_worker() */
+	queue(to, was_queued);
+#endif
 #ifndef NO_GRACE_PERIOD_WHEN_FREED
 	synchronize_rcu(OWNER);	/* dev.c: vhx_dev_free_worker() */
 #endif
@@ -118,16 +137,7 @@ active proctype owner()		/* ATTACH_VRING_WORKER, FREE_WORKER */
 	fi;
 	exit_mutex = 0;
 	has_exited;
-#ifndef REST_IS_DROPPED
-	if			/* worker.c: vhx_worker_destroy() */
-	:: is_added[0] ->
-#ifndef REST_STAYS_QUEUED
-		is_queued = 0;
-#endif
-		queue(to, was_queued)
-	:: else
-	fi;
-#endif
+	hand_over(to, was_queued);	/* worker.c: vhx_worker_destroy() */
 	is_freed = 1
 }
 
