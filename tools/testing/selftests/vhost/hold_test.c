@@ -38,7 +38,7 @@ FIXTURE_VARIANT(hold) {
 };
 
 #define HOLD(name, ...)	\
-	FIXTURE_VARIANT_ADD(hold, name) { .call = { __VA_ARGS__ } }
+	FIXTURE_VARIANT_ADD(hold, name) { .call = { .nr = __VA_ARGS__ } }
 
 HOLD(get_features, VHOST_GET_FEATURES);
 HOLD(set_features, VHOST_SET_FEATURES);
