@@ -15,12 +15,42 @@ static inline void stretch_timeouts(void)
 			t->timeout *= slowness();
 }
 
+/* Of the tests only those of variant -v and of the name -t. */
+static inline void select_tests(int argc, char **argv)
+{
+	const char *name[128] = {};
+	int c;
+
+	while ((c = getopt(argc, argv, "v:t:")) > 0) {
+		if (c == '?')
+			exit(KSFT_FAIL);
+		name[c] = optarg;
+	}
+	for (struct __fixture_metadata *f = __fixture_list; f; f = f->next) {
+		struct __fixture_variant_metadata **v = &f->variant;
+		struct __test_metadata **t = &f->tests;
+
+		while (*v)
+			if (name['v'] && strcmp((*v)->name, name['v']))
+				*v = (*v)->next;
+			else
+				v = &(*v)->next;
+		while (*t)
+			if ((name['v'] && !f->variant) ||
+			    (name['t'] && strcmp((*t)->name, name['t'])))
+				*t = (*t)->next;
+			else
+				t = &(*t)->next;
+	}
+}
+
 /*
  * TEST_HARNESS_MAIN calls it when all tests are known, and runs them. They share
  * a network namespace, which costs more than most tests; each has its own taps.
  */
 #define test_harness_run(argc, argv)					\
-	(stretch_timeouts(), netns_enter(), test_harness_run(argc, argv))
+	(select_tests(argc, argv), stretch_timeouts(), netns_enter(),	\
+	 test_harness_run(argc, argv))
 
 /* A complaint of the kernel fails the test that caused it. */
 #define EXPECT_QUIET_KERNEL(fd) do {					\
