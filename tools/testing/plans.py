@@ -35,6 +35,7 @@ SHARDS = {
         "worker_life_test,packet_test,endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
         "hostile_test,leak_test,features_test",
+        "fault_test",
     ),
     "kcsan": (
         "load_test,race_test,live_test,mend_test,worker_test,busypoll_test,"
