@@ -252,8 +252,10 @@ def fail_calls_of(module, percent):
     for kind in ("failslab", "fail_page_alloc", "fail_usercopy"):
         for name, value in settings.items():
             write(f"/sys/kernel/debug/{kind}/{name}", str(value))
+    # also those that may wait for memory, of one page too
     write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N")
     write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N")
+    write("/sys/kernel/debug/fail_page_alloc/min-order", "0")
 
 
 def check_failures(results):
