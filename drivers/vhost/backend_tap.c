@@ -196,6 +196,8 @@ static void *take_frame(struct tap *tap)
 static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct tap *tap = to_tap(backend);
+	size_t room = iov_iter_count(to);
+	int len;
 
 	tap->recv.msg_control = take_frame(tap);
 	if (!tap->recv.msg_control)
@@ -203,8 +205,12 @@ static int tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	tap->recv.msg_flags = MSG_DONTWAIT;
 	tap->recv.msg_iter = *to;
 	/* The frame is theirs from here on, whatever comes back. */
-	return tap->sock->ops->recvmsg(tap->sock, &tap->recv, iov_iter_count(to),
-				       MSG_DONTWAIT | MSG_TRUNC);
+	len = tap->sock->ops->recvmsg(tap->sock, &tap->recv, room,
+				      MSG_DONTWAIT | MSG_TRUNC);
+	/* tun says the length of a frame that it could not copy, too. */
+	if (len > 0 && room - iov_iter_count(&tap->recv.msg_iter) != len)
+		return -EFAULT;
+	return len;
 }
 
 static void tap_drop(struct vhx_backend *backend)
