@@ -39,7 +39,7 @@ SHARDS = {
     ),
     "kcsan": (
         "load_test,race_test,live_test,mend_test,worker_test,busypoll_test,"
-        "log_shared_test",
+        "log_shared_test,worker_life_test,retry_test",
         "rx_test,tx_test,packed_test,rings_test,hostile_test,iotlb_test",
     ),
 }
