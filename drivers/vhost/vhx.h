@@ -74,6 +74,7 @@ static inline void vhx_count(u64 *counter, u64 n)
 {
 	WRITE_ONCE(*counter, *counter + n);
 }
+
 /* Causes that the log may be told of one ring. */
 #define VHX_CAUSES_MAX	16
 
