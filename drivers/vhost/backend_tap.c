@@ -269,8 +269,8 @@ static bool is_hdr_valid(struct tap *tap, const struct virtio_net_hdr *hdr,
 
 /*
  * Copies a frame into an XDP buffer: header at the start, frame after the
- * headroom. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched: send it alone; -EFAULT,
- * -EINVAL.
+ * headroom. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched: send it alone;
+ * -EFAULT, -EINVAL.
  */
 static int add_xdp(struct tap *tap, struct iov_iter *from, size_t len)
 {

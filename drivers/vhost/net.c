@@ -264,7 +264,8 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
  *
  * Context: owner, dev mutex
  * Return: 0, -ENOTSOCK (not a backend), -EINVAL (tun without interface), -EBUSY
- * (packet socket with a ring of its own), -EFAULT (no memory table, ring not accessible), -ENOMEM
+ * (packet socket with a ring of its own), -EFAULT (no memory table, ring not
+ * accessible), -ENOMEM
  */
 int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 {

@@ -34,8 +34,8 @@ from jobs import Runner, Times, clock
 PACKAGES = (("rst2html", "python3-docutils"), ("shellcheck", "shellcheck"),
             ("clang", "clang"), ("git", "git"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),
-            ("/usr/include/asm", "gcc-multilib"), ("mandoc", "mandoc"),
-            ("pyflakes3", "pyflakes3"), ("spin", "spin"), ("tcc", "tcc"))
+            ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"),
+            ("spin", "spin"), ("tcc", "tcc"))
 
 
 def install_packages():

@@ -195,14 +195,7 @@ TEST_F(cgroup, pids_max_bounds_workers_enomem)
 	ASSERT_EQ(0, write_in(group, "pids.max", "4"));
 	ASSERT_EQ(0, fork_set(d, variant->mode));
 	ASSERT_EQ(0, dev_own(d));
-	for (int id = first_workers(); id < 3; id++) {
-		EXPECT_EQ(id, worker_new(d));
-	}
-	EXPECT_EQ(-ENOMEM, worker_new(d));
-	ASSERT_EQ(0, worker_free(d, 2));
-	ASSERT_EQ(0, worker_gone(getpid(), 2));
-	EXPECT_EQ(2, worker_new(d));
-	EXPECT_EQ(-ENOMEM, worker_new(d));
+	EXPECT_EQ(0, three_workers_fit(d));
 	rig_close(&self->r);
 	EXPECT_EQ(0, leave(&v2));
 	write_in(ROOT, "cgroup.subtree_control", "-pids");

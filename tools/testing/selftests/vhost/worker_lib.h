@@ -179,16 +179,12 @@ static inline int rig_open(struct rig *r)
 	return ret;
 }
 
-/* Owner, rings, backends, and where there is such a thing a worker a ring. */
-static inline int rig_start(struct rig *r, uint8_t mode)
+/* Rings and backends of a device that has an owner. */
+static inline int rig_rings(struct rig *r)
 {
 	struct dev *d = &r->d;
-	int ret = has_fork_ioctls() ? fork_set(d, mode) : 0;
+	int ret = dev_features(d, F_V1 | F_EVENT);
 
-	if (!ret)
-		ret = dev_own(d);
-	if (!ret)
-		ret = dev_features(d, F_V1 | F_EVENT);
 	if (!ret)
 		ret = dev_mem(d);
 	if (!ret)
@@ -198,9 +194,43 @@ static inline int rig_start(struct rig *r, uint8_t mode)
 		if (!ret)
 			ret = dev_backend(d, q, r->n.tap);
 	}
+	r->buf = guest_alloc(d, 4096 * BURST, 4096);
+	return ret;
+}
+
+/* Owner, rings, backends, and where there is such a thing a worker a ring. */
+static inline int rig_start(struct rig *r, uint8_t mode)
+{
+	struct dev *d = &r->d;
+	int ret = has_fork_ioctls() ? fork_set(d, mode) : 0;
+
+	if (!ret)
+		ret = dev_own(d);
+	if (!ret)
+		ret = rig_rings(r);
 	if (!ret && is_ours() && first_workers() == 1)
 		ret = worker_attach(d, TX, worker_new(d));
-	r->buf = guest_alloc(d, 4096 * BURST, 4096);
+	return ret;
+}
+
+/* Takes an own device's workers to three, and is refused a fourth each time. */
+static inline int three_workers_fit(struct dev *d)
+{
+	int ret = 0;
+
+	for (int id = first_workers(); id < 3 && !ret; id++)
+		ret = worker_new(d) == id ? 0 : -EPROTO;
+	if (!ret)
+		ret = worker_new(d) == -ENOMEM ? 0 : -E2BIG;
+	/* who is freed makes room */
+	if (!ret)
+		ret = worker_free(d, 2);
+	if (!ret)
+		ret = worker_gone(getpid(), 2);
+	if (!ret)
+		ret = worker_new(d) == 2 ? 0 : -ENOSPC;
+	if (!ret)
+		ret = worker_new(d) == -ENOMEM ? 0 : -E2BIG;
 	return ret;
 }
 

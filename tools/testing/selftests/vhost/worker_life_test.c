@@ -50,22 +50,14 @@ static void set_nproc(struct __test_metadata *_metadata, rlim_t max)
 	ASSERT_EQ(0, setuid(LONE_ID));
 }
 
-/* This process and three workers; who is freed makes room. */
+/* This process and three workers. */
 TEST_F(life, nproc_bounds_workers_enomem)
 {
 	struct dev *d = &self->r.d;
-	int first = first_workers();
 
 	set_nproc(_metadata, 4);
 	ASSERT_EQ(0, dev_own(d));
-	for (int id = first; id < 3; id++) {
-		EXPECT_EQ(id, worker_new(d));
-	}
-	EXPECT_EQ(-ENOMEM, worker_new(d));
-	ASSERT_EQ(0, worker_free(d, 2));
-	ASSERT_EQ(0, worker_gone(getpid(), 2));
-	EXPECT_EQ(2, worker_new(d));
-	EXPECT_EQ(-ENOMEM, worker_new(d));
+	EXPECT_EQ(0, three_workers_fit(d));
 }
 
 /* The limit is of the user, whatever the device. */
@@ -198,17 +190,7 @@ static pid_t start_by_other(struct rig *r, int *until)
 		sched_yield();
 	ret = s.err;
 	if (!ret)
-		ret = dev_features(d, F_V1 | F_EVENT);
-	if (!ret)
-		ret = dev_mem(d);
-	if (!ret)
-		ret = dev_mem_table(d);
-	for (int q = 0; q < 2 && !ret; q++) {
-		ret = vq_setup(d, q, RING);
-		if (!ret)
-			ret = dev_backend(d, q, r->n.tap);
-	}
-	r->buf = guest_alloc(d, 4096 * BURST, 4096);
+		ret = rig_rings(r);
 	return ret ? ret : pid;
 }
 
