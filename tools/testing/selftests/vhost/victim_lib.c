@@ -321,6 +321,8 @@ static void wait_outcome(struct victim *v, const struct burst *b,
 	uint32_t next = v->seq;
 	bool is_late;
 
+	/* what was counted before is none of this burst */
+	o->drops = 0;
 	do {
 		is_late = now_ms() >= end;
 		if (!event_wait(vq->call, LOOK_MS))
