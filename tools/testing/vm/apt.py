@@ -16,6 +16,7 @@ NEEDED = {
     "busybox-static": "busybox",
     "cpio": "cpio",
     "zstd": "zstd",
+    "lz4": "lz4",
     "xz-utils": "xz",
     "kmod": "depmod",
     "iproute2": "ip",

@@ -20,9 +20,10 @@ def unpack(blob):
         return lzma.LZMADecompressor().decompress(blob)
     if blob.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=io.BytesIO(blob)).read()
-    if blob.startswith(b"\x28\xb5\x2f\xfd"):
-        return subprocess.run(["zstd", "-qdc"], input=blob[:-4], check=True,
-                              stdout=subprocess.PIPE).stdout
+    for magic, tool in (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x02\x21\x4c\x18", "lz4"):
+        if blob.startswith(magic):
+            return subprocess.run([tool, "-qdc"], input=blob[:-4], check=True,
+                                  stdout=subprocess.PIPE).stdout
     raise Failed("unknown compression: " + blob[:6].hex())
 
 
