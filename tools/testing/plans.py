@@ -16,10 +16,9 @@ CHECK = [
     "style", "engine", "lib", "models",
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
-    "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 3",
+    "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 2",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
     "guests 7.3 kvm packed", "guests 6.1 tcg one",
-    "guests 6.1 kvm mq 11.1", "guests 6.12 kvm viommu-lazy 10.0",
     "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "install",
     "features check",
 ]
