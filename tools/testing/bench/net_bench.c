@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct cell {
 	uint64_t features;
 	unsigned int room;	/* rx: bytes of a buffer */
 	const struct layout *layout;
+	bool is_stream;		/* rx: bursts come while the driver works */
 };
 
 static const struct cell cells[] = {
@@ -62,6 +64,8 @@ static const struct cell cells[] = {
 	{ "rx 64 burst 1", RX, 64, 1, BASE, 1526, &one_piece },
 	{ "tx 64 no event-idx", TX, 64, 32, F_V1, 0, &one_piece },
 	{ "rx 64 no event-idx", RX, 64, 32, F_V1, 1526, &one_piece },
+	{ "rx 64 stream", RX, 64, 32, BASE | F_MRG, 1536, &one_piece, true },
+	{ "rx 1500 stream", RX, 1500, 32, BASE | F_MRG, 1536, &one_piece, true },
 };
 
 #define CELLS	(sizeof(cells) / sizeof(*cells))
@@ -75,6 +79,7 @@ struct variant {
 struct sample {
 	double worker;		/* ns */
 	double all;		/* ns, of the loop: driver, host and worker */
+	double calls;
 };
 
 /* One node under one kind of traffic. */
@@ -87,6 +92,7 @@ struct bench {
 	uint8_t *buf[RING];	/* by id */
 	uint8_t *next;		/* tx: the buffers in turn */
 	uint8_t frame[BURST_MAX][BUF_SIZE];
+	unsigned int got;	/* atomic, of a stream */
 };
 
 static int64_t now_ns(void)
@@ -271,6 +277,42 @@ static int prepare(struct bench *b, const struct variant *v)
 	return b->pkt < 0 ? b->pkt : dev_backend(&b->d, c->q, b->tap);
 }
 
+/* Sends bursts as long as the tap and the ring have room for one more. */
+static void *feed_stream(void *arg)
+{
+	struct bench *b = arg;
+
+	for (unsigned int sent = 0; sent < FRAMES; sent += b->cell->burst) {
+		while (sent - __atomic_load_n(&b->got, __ATOMIC_ACQUIRE) >
+		       RING - 2 * b->cell->burst)
+			sched_yield();
+		if (feed(b))
+			break;
+	}
+	return NULL;
+}
+
+/* A driver that takes what is there and sleeps when nothing is. */
+static int stream(struct bench *b)
+{
+	pthread_t t;
+	int id, ret;
+
+	b->got = 0;
+	if (pthread_create(&t, NULL, feed_stream, b))
+		return -EAGAIN;
+	do {
+		ret = vq_wait(b->vq, 1, WAIT_MS);
+		while (!ret && (id = vq_pop(b->vq, NULL)) >= 0) {
+			ret = rx_post(b, b->buf[id]) < 0 ? -ENOSPC : 0;
+			__atomic_add_fetch(&b->got, 1, __ATOMIC_RELEASE);
+		}
+		vq_publish_kick(b->vq);
+	} while (!ret && b->got < FRAMES);
+	pthread_join(t, NULL);
+	return ret;
+}
+
 static int timed(struct bench *b, struct sample *s)
 {
 	unsigned int bursts = FRAMES / BURST_MAX;
@@ -281,8 +323,11 @@ static int timed(struct bench *b, struct sample *s)
 		ret = burst(b);
 	poll(NULL, 0, 1);
 	ns = worker_ns(tid);
+	b->vq->calls = 0;
 	all = now_ns();
-	for (unsigned int i = 0; i < bursts && !ret; i++)
+	if (b->cell->is_stream)
+		ret = stream(b);
+	for (unsigned int i = 0; i < bursts && !ret && !b->cell->is_stream; i++)
 		ret = burst(b);
 	all = now_ns() - all;
 	/* the worker's last steps, to its sleep */
@@ -290,6 +335,7 @@ static int timed(struct bench *b, struct sample *s)
 	ns = worker_ns(tid) - ns;
 	s->worker = (double)ns / bursts / b->cell->burst;
 	s->all = (double)all / bursts / b->cell->burst;
+	s->calls = (double)b->vq->calls / bursts / b->cell->burst;
 	return ret;
 }
 
@@ -362,6 +408,13 @@ static int row(const struct cell *c, const struct variant *v, int nr,
 			printf(" %6s", "-");
 	}
 	printf("\n");
+	if (c->is_stream) {
+		printf("%-22s", "  calls a 1000");
+		for (int i = 0; i < nr; i++)
+			printf("%22.1f", has[i] ?
+			       1000 * s[i][rounds / 2].calls : 0.);
+		printf("\n");
+	}
 	fflush(stdout);
 	return 0;
 }

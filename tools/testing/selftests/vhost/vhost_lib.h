@@ -102,6 +102,7 @@ struct vq {
 	uint32_t packed_len;		/* and its length */
 	uint64_t log_gpa;		/* of the used ring's log, or 0 */
 	int kick, call, err;		/* eventfds */
+	uint64_t calls;			/* that vq_wait() woke up for */
 };
 
 struct dev {

@@ -304,7 +304,7 @@ int vq_wait(struct vq *vq, unsigned int n, int ms)
 		late = event_wait(vq->call, left > 0 ? left : 0);
 		if (late && vq_used(vq) >= n)
 			return -ENOMSG;
-		event_read(vq->call);
+		vq->calls += event_read(vq->call);
 	}
 	return 0;
 }
