@@ -9,21 +9,9 @@
 #include <unistd.h>
 
 #include "fault_lib.h"
-#include "vhost_lib.h"
+#include "net_lib.h"
 
 #define DEBUGFS	"/sys/kernel/debug/"
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = fd < 0 ? -errno : 0;
-
-	if (!ret && write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
 
 /*
  * Makes allocations fail that may wait for memory, of one page too: only those

@@ -403,4 +403,35 @@ TEST_F(load, queue_detach_attach_ok)
 	EXPECT_EQ((int64_t)self->sent, link_packets("mq0", true));
 }
 
+#define DELAY	"/sys/module/suspend/parameters/pm_test_delay"
+
+/* As a suspend does, all tasks that can be are frozen, for a second. */
+static int freeze_machine(void)
+{
+	int ret = write_text("/sys/power/pm_test", "freezer");
+
+	if (!ret)
+		ret = write_text(DELAY, "1");
+	if (!ret)
+		ret = write_text("/sys/power/state", "freeze");
+	write_text("/sys/power/pm_test", "none");
+	return ret;
+}
+
+/* The time of waits goes on meanwhile. */
+TEST_F(load, frozen_machine_goes_on_ok)
+{
+	if (access("/sys/power/pm_test", W_OK))
+		SKIP(return, "this kernel cannot try a suspend");
+	ASSERT_EQ(0, dev_backend(&self->d, TX, self->n.tap));
+	ASSERT_EQ(0, sender_start(self));
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(0, progress(self, 100, WAIT_MS));
+		EXPECT_EQ(0, freeze_machine());
+	}
+	EXPECT_EQ(0, progress(self, 100, WAIT_MS));
+	ASSERT_EQ(0, sender_stop(self));
+	EXPECT_EQ(0, drain(self, WAIT_MS));
+}
+
 TEST_HARNESS_MAIN

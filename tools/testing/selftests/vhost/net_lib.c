@@ -40,15 +40,17 @@ const struct layout one_piece = { .hdr_pieces = 0, .pieces = 1 };
 const struct layout two_pieces = { .hdr_pieces = 1, .pieces = 1 };
 const struct layout scattered = { .hdr_pieces = 99, .pieces = 3, .empty = true };
 
-static void write_file(const char *path, const char *text)
+/* For files of /proc and /sys. Return: 0 or -errno. */
+int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : 0;
 
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		perror(path);
-	close(fd);
+	if (!ret && write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 /*
@@ -68,8 +70,8 @@ int netns_enter(void)
 		return -errno;
 	if (mount("sysfs", "/sys", "sysfs", 0, NULL))
 		return -errno;
-	write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-	write_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	write_text("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+	write_text("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	is_in = true;
 	return 0;
 }

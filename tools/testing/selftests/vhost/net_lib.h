@@ -32,6 +32,7 @@ int tap_offload(int tap, unsigned int flags);
 int link_up(const char *name, unsigned int mtu);
 int link_del(const char *name);
 int64_t link_packets(const char *name, bool rx);
+int write_text(const char *path, const char *text);
 int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 int net_open(struct net *n, enum backend kind, unsigned int hdr_len);
