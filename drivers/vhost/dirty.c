@@ -5,6 +5,7 @@
  * write that it stands for: the client clears it before it reads the page.
  * Devices share one log, so bits are set atomically.
  */
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/futex.h>
 #include <linux/minmax.h>
@@ -18,12 +19,20 @@
 /* Of 128 each on arm64. */
 #define TRIES_MAX	1024
 
+/* After the first fault 1 ms, then 2, 4, 8 …, which makes a quarter second. */
+#define FAULTS_MAX	8
+
 /*
  * Sets @bits of the byte at @uaddr. The bitmap is one of longs in the host's
  * byte order, as set_bit() has it; here one half of a long is the unit.
+ *
+ * What the bits stand for is written already, and the run cannot be had back.
+ * So a page that cannot be had now is waited for right here, unless a wait of
+ * this run was in vain.
  */
-static int set_bits(u64 uaddr, u32 bits)
+static int set_bits(const struct vhx_dirty *dirty, u64 uaddr, u32 bits)
 {
+	unsigned int faults = dirty->is_failed ? FAULTS_MAX : 0;
 	unsigned long at = uaddr & ~(sizeof(u32) - 1);
 	unsigned int byte = uaddr & (sizeof(u32) - 1);
 	unsigned int tries = TRIES_MAX;
@@ -41,9 +50,15 @@ static int set_bits(u64 uaddr, u32 bits)
 		err = arch_futex_atomic_op_inuser(FUTEX_OP_OR,
 						  bits << 8 * byte, &old,
 						  (u32 __user *)at);
-		if (err != -EAGAIN || fatal_signal_pending(current))
+		if (!err || fatal_signal_pending(current))
 			break;
-		cond_resched();
+		if (err == -EAGAIN) {
+			cond_resched();
+			continue;
+		}
+		if (faults == FAULTS_MAX)
+			break;
+		msleep(1 << faults++);
 	}
 	return err;
 }
@@ -111,7 +126,7 @@ int vhx_dirty_log_gpa(struct vhx_dirty *dirty, u64 gpa, u64 len)
 		do
 			bits |= 1 << page++ % 8;
 		while (page <= last && page % 8);
-		if (set_bits(dirty->base + byte, bits))
+		if (set_bits(dirty, dirty->base + byte, bits))
 			return -EFAULT;
 	}
 	return 0;

@@ -421,6 +421,62 @@ TEST_F(log, read_only_for_buffers_signals_error)
 	EXPECT_EQ(0, unwritable(self, true));
 }
 
+/*
+ * A log that is away for a moment: the device has written what it must log by
+ * then, and logs it when it can.
+ */
+static int away(fix *s, bool buffers)
+{
+	const uint8_t *frame = s->f.rx_buf + s->f.d.hdr_len;
+	const volatile struct vring_used *used = s->f.d.vq[RX].used;
+	int64_t end = now_ms() + WAIT_MS;
+	int head = flow_rx_add(&s->f);
+	int ret;
+
+	/* it says that kicks are not needed, which is logged as well */
+	while (!used->flags)
+		if (now_ms() > end)
+			return -ETIMEDOUT;
+	usleep(2000);
+	if (mprotect(s->log, FAR_LOG, PROT_NONE))
+		return -errno;
+	ret = flow_rx_inject(&s->f);
+	while (buffers ? memcmp(frame, s->f.frame, FLOW_LEN) :
+	       !used->ring[0].len)
+		if (now_ms() > end)
+			return -ETIMEDOUT;
+	usleep(2000);
+	if (mprotect(s->log, FAR_LOG, PROT_READ | PROT_WRITE))
+		return -errno;
+	return ret ? ret : flow_rx_done(&s->f, head);
+}
+
+TEST_F(log, away_for_buffers_is_written_ok)
+{
+	struct dev *d = &self->f.d;
+
+	ASSERT_EQ(0, log_base(d, self->log));
+	ASSERT_EQ(0, log_all(self, true));
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(0, away(self, true));
+	ASSERT_EQ(0, flow_stop(&self->f, RX));
+	EXPECT_EQ(1, log_has(self->log, gpa(d, self->f.rx_buf)));
+	EXPECT_EQ(0, event_read(d->vq[RX].err));
+}
+
+TEST_F(log, away_for_used_ring_is_written_ok)
+{
+	struct dev *d = &self->f.d;
+
+	ASSERT_EQ(0, log_base(d, self->log));
+	ASSERT_EQ(0, log_ring(self, RX, USED_GPA));
+	ASSERT_EQ(0, start(self));
+	EXPECT_EQ(0, away(self, false));
+	ASSERT_EQ(0, flow_stop(&self->f, RX));
+	EXPECT_EQ(1, log_has(self->log, USED_GPA));
+	EXPECT_EQ(0, event_read(d->vq[RX].err));
+}
+
 /* Whatever becomes of the log, frames to the host have no part in it. */
 TEST_F(log, unmapped_leaves_tx_ok)
 {
