@@ -2,7 +2,9 @@
 /* What becomes of a miss until it is answered. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "harness.h"
 #include "flow_lib.h"
@@ -65,6 +67,21 @@ static int ask(fix *s)
 static int answer(fix *s)
 {
 	return iotlb_map(&s->t, s->f.tx_buf, PAGE, VHOST_ACCESS_RO);
+}
+
+/* Nothing of the kernel's lies between the fields of a message. */
+TEST_F(miss, message_is_zero_elsewhere_ok)
+{
+	struct vhost_msg_v2 none = { 0 }, m;
+
+	ASSERT_LE(0, ask(self));
+	memset(&m, 0xff, sizeof(m));
+	ASSERT_EQ(sizeof(m), read(self->f.d.fd, &m, sizeof(m)));
+	m.type = 0;
+	m.iotlb.iova = 0;
+	m.iotlb.perm = 0;
+	m.iotlb.type = 0;
+	EXPECT_EQ(0, memcmp(&none, &m, sizeof(m)));
 }
 
 /* The right answer after a wrong one is one. */
