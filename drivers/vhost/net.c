@@ -85,25 +85,32 @@ int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 	return 0;
 }
 
-static void run(struct vhx_work *work)
+/* Return: whether it is to run once more. */
+static bool run_once(struct vhx_vq *vq)
 {
-	struct vhx_vq *vq = container_of(work, struct vhx_vq, work);
-	int err;
+	int err = vhx_vq_prepare(vq);
 
-	mutex_lock(&vq->mutex);
-	if (!vq->backend)
-		goto out;
-	err = vhx_vq_prepare(vq);
 	if (!err)
 		err = vhx_index_of(vq) == VHX_TXQ ? vhx_tx_run(vq) :
 						    vhx_rx_run(vq);
 	if (err)
-		vhx_run_fail(vq, err);
-	else
-		vq->nr_retries = 0;
+		return vhx_run_fail(vq, err);
+	vq->nr_retries = 0;
+	return false;
+}
+
+static void run(struct vhx_work *work)
+{
+	struct vhx_vq *vq = container_of(work, struct vhx_vq, work);
+
+	mutex_lock(&vq->mutex);
+	if (!vq->backend)
+		goto out;
+	/* Once more is not at once: it is others' turn, and a full barrier. */
+	if (run_once(vq))
+		vhx_worker_queue(&vq->work);
 	if (unlikely(vq->mem.dirty.is_failed)) {
-		vhx_run_fail(vq, vhx_ring_fail(&vq->ring, -EIO,
-					       "dirty log not accessible"));
+		vhx_notify_error(vq, -EIO, "dirty log not accessible");
 		vq->mem.dirty.is_failed = false;
 	}
 out:

@@ -51,7 +51,23 @@ int vhx_run_publish(struct vhx_vq *vq)
 		return err;
 	vq->nr_used = 0;
 	vq->nr_retries = 0;
+	vq->is_stopped = false;
 	return vhx_notify_call(vq);
+}
+
+/**
+ * vhx_run_disarm - tell the driver that kicks are not needed
+ * @vq: a started vq
+ *
+ * Not of a ring that stopped: it may stop again, and what the driver publishes
+ * after the look at it must kick.
+ *
+ * Context: worker, vq mutex
+ * Return: 0, or an errno of vhx_ring_ops.disarm
+ */
+int vhx_run_disarm(struct vhx_vq *vq)
+{
+	return vq->is_stopped ? 0 : vq->ring.ops->disarm(&vq->ring);
 }
 
 /**
@@ -85,23 +101,30 @@ bool vhx_run_may_retry(const struct vhx_vq *vq)
 	return vq->nr_retries < RETRIES_MAX;
 }
 
-/* Stops the ring until the next kick. */
-static void stop(struct vhx_vq *vq, int err)
+/*
+ * Stops the ring until the next kick. A driver may mend it at any time and shall
+ * be heard: it is asked for a kick after what it published, and the ring is
+ * looked at once more, for what came before the driver could see that.
+ * Return: whether that look is to come.
+ */
+static bool stop(struct vhx_vq *vq, int err)
 {
-	unsigned int tries = 8;
-	u16 seen;
+	struct vhx_ring *ring = &vq->ring;
+	u16 seen = ring->avail_idx, flags = ring->flags;
+	bool was_asked = vq->is_stopped && vq->stopped_idx == seen;
 
-	vhx_notify_error(vq, err, vq->ring.cause);
-	/*
-	 * A driver that mends the ring shall be heard: ask for a kick after
-	 * what it published, until that is not behind it already.
-	 */
-	if (!vq->mem.is_ready)
-		return;
-	do {
-		seen = vq->ring.avail_idx;
-		vq->ring.ops->arm(&vq->ring);
-	} while (vq->ring.avail_idx != seen && --tries);
+	if (vq->mem.is_ready) {
+		ring->ops->arm(ring);
+		/* Or it was asked in just this way before this look. */
+		if (!was_asked || ring->avail_idx != seen ||
+		    ring->flags != flags) {
+			vq->is_stopped = true;
+			vq->stopped_idx = seen;
+			return true;
+		}
+	}
+	vhx_notify_error(vq, err, ring->cause);
+	return false;
 }
 
 /**
@@ -115,27 +138,27 @@ static void stop(struct vhx_vq *vq, int err)
  * next kick.
  *
  * Context: worker, vq mutex
+ * Return: whether it is to run once more before it stops
  */
-void vhx_run_fail(struct vhx_vq *vq, int err)
+bool vhx_run_fail(struct vhx_vq *vq, int err)
 {
 	/* The client was asked for an address, and its answer runs the ring. */
 	if (err == -EAGAIN) {
 		vhx_count(&vq->stats.iotlb_waits, 1);
-		return;
+		return false;
 	}
 	/* An owner that is being killed has no memory any more. */
 	if (fatal_signal_pending(current))
-		return;
-	if ((err != -EFAULT && err != -ENOMEM) || !vhx_run_may_retry(vq)) {
-		stop(vq, err);
-		return;
-	}
+		return false;
+	if ((err != -EFAULT && err != -ENOMEM) || !vhx_run_may_retry(vq))
+		return stop(vq, err);
 	/* A kick may have run the ring before it is time. */
 	if (schedule_delayed_work(&vq->retry,
 				  msecs_to_jiffies(1 << vq->nr_retries))) {
 		vq->nr_retries++;
 		vhx_count(&vq->stats.retries, 1);
 	}
+	return false;
 }
 
 /**
@@ -150,6 +173,7 @@ void vhx_run_stop(struct vhx_vq *vq)
 {
 	cancel_delayed_work_sync(&vq->retry);
 	vq->nr_retries = 0;
+	vq->is_stopped = false;
 	if (vq->nr_used)
 		vhx_ring_rewind(&vq->ring, vq->staged);
 	vq->nr_used = 0;

@@ -83,7 +83,7 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 		ret = ring->ops->arm(ring);
 		if (ret <= 0)
 			return ret;
-		ret = ring->ops->disarm(ring);
+		ret = vhx_run_disarm(vq);
 		if (ret)
 			return ret;
 	}
@@ -248,7 +248,7 @@ static int receive_all(struct vhx_vq *vq)
 
 	ret = vhx_run_publish(vq);
 	if (!ret)
-		ret = vq->ring.ops->disarm(&vq->ring);
+		ret = vhx_run_disarm(vq);
 	if (ret)
 		return ret;
 	for (;;) {

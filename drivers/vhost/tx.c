@@ -102,7 +102,7 @@ static int send_all(struct vhx_vq *vq)
 	if (ret)
 		return ret;
 	do {
-		ret = ring->ops->disarm(ring);
+		ret = vhx_run_disarm(vq);
 		if (!ret)
 			ret = ring->ops->fetch(ring, &vq->burst, VHX_BURST_MAX);
 		if (!ret)

@@ -120,6 +120,8 @@ struct vhx_told {
  * @staged: ring position of the first of them, to hand back by
  * @retry: queues @work after a while
  * @nr_retries: runs in a row that were put off, without a completion
+ * @is_stopped: a run failed, and no chain was completed since
+ * @stopped_idx: index after which the driver was asked for a kick then
  * @burst: chains in work
  * @used: chains to complete
  * @iov: owner's memory of the frame in work
@@ -150,6 +152,8 @@ struct vhx_vq {
 	u16 staged;
 	struct delayed_work retry;
 	unsigned int nr_retries;
+	bool is_stopped;
+	u16 stopped_idx;
 	struct vhx_burst burst;
 	struct vhx_used used[VHX_USED_MAX];
 	struct iovec iov[VHX_SLOTS_MAX];
@@ -269,9 +273,10 @@ int vhx_vq_set_err(struct vhx_vq *vq, const struct vhost_vring_file *file);
 /* run.c */
 void vhx_run_init(struct vhx_vq *vq);
 int vhx_run_publish(struct vhx_vq *vq);
+int vhx_run_disarm(struct vhx_vq *vq);
 int vhx_run_wait_backend(struct vhx_vq *vq);
 bool vhx_run_may_retry(const struct vhx_vq *vq);
-void vhx_run_fail(struct vhx_vq *vq, int err);
+bool vhx_run_fail(struct vhx_vq *vq, int err);
 void vhx_run_stop(struct vhx_vq *vq);
 
 /* busypoll.c */

@@ -280,9 +280,14 @@ static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
 static int packed_arm(struct vhx_ring *ring)
 {
 	u16 want = VRING_PACKED_EVENT_FLAG_ENABLE;
-	int ret, err = 0;
+	int ret = 0, err = 0;
 
-	if (ring->has_event_idx) {
+	/* A driver that is past the event and asked for any kick stays so. */
+	if (ring->has_event_idx && ring->flags == want)
+		ret = count_available(ring, ring->avail_idx, 1);
+	if (ret < 0)
+		return ret;
+	if (ring->has_event_idx && !ret) {
 		want = VRING_PACKED_EVENT_FLAG_DESC;
 		err = store_event(ring, EVENT_POS, ring->avail_idx);
 	}

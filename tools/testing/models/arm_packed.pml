@@ -3,7 +3,7 @@
  * Packed ring: the device asks for a kick by its event area, position and
  * flags, and goes to sleep, against a driver that makes descriptors available.
  * As arm_split.pml: nothing waits for ever, and a driver that mends a ring which
- * has stopped is heard. Descriptor i is available once HEADS is over i; no lap
+ * stops is heard. Descriptor i is available once HEADS is over i; no lap
  * ends here.
  *
  * holds: EVENT_IDX
@@ -14,6 +14,10 @@
  * caught: FLAGS NO_SECOND_LOOK
  * caught: EVENT_IDX DRIVER_NO_BARRIER
  * caught: EVENT_IDX PASSED_EVENT_STAYS
+ * caught: EVENT_IDX TAKES_BACK
+ * caught: EVENT_IDX LOOKS_ONCE
+ * caught: FLAGS LOOKS_ONCE
+ * caught: EVENT_IDX QUEUES_EARLY
  */
 #define SIDES		2
 #define LOCATIONS	4
@@ -32,7 +36,6 @@
 #define BAD		2	/* that one is mended before the last is published */
 
 byte consumed;
-bit has_failed;			/* and no run is under way */
 bit kick = 1;			/* net.c: vhx_net_set_backend() queues a run */
 
 inline publish(nr)		/* virtqueue_add_packed() */
@@ -50,7 +53,7 @@ active proctype driver()
 	:: new < N ->
 		old = new;
 		if
-		:: new + 1 == N -> has_failed && !kick -> store(DRIVER, MENDED, 1)
+		:: new + 1 == N -> store(DRIVER, MENDED, 1)
 		:: new + 2 < N -> publish(new)
 		:: new + 1 < N
 		fi;
@@ -71,6 +74,8 @@ active proctype driver()
 byte pos, idx;			/* vhx_ring.avail_pos, .avail_idx */
 byte flags = ENABLE;		/* vhx_ring.flags */
 bit is_more;
+bit is_stopped;			/* vhx_vq.is_stopped */
+byte seen, old_flags, stopped_idx;	/* vhx_vq.stopped_idx */
 
 inline store_event_flags(val)	/* packed.c: store_event_flags() */
 {
@@ -83,8 +88,14 @@ inline store_event_flags(val)	/* packed.c: store_event_flags() */
 inline arm()			/* packed.c: packed_arm() */
 {
 #ifdef EVENT_IDX
-	store_release(DEVICE, EVENT_POS, idx);
-	store_event_flags(DESC);
+	if
+#ifndef TAKES_BACK
+	:: flags == ENABLE && load(HEADS) > idx
+#endif
+	:: else ->
+		store_release(DEVICE, EVENT_POS, idx);
+		store_event_flags(DESC)
+	fi;
 #else
 	store_event_flags(ENABLE);
 #endif
@@ -106,13 +117,17 @@ inline arm()			/* packed.c: packed_arm() */
 
 active proctype device()	/* tx.c: send_all(), rx.c: fetch_more() */
 {
-end:	atomic { kick -> kick = 0; has_failed = 0 };
+end:	atomic { kick -> kick = 0 };
 again:
-	if			/* packed_disarm() */
-	:: flags != DESC -> store_event_flags(DISABLE)
+	if			/* vhx_run_disarm(), packed_disarm() */
+	:: flags != DESC && !is_stopped -> store_event_flags(DISABLE)
 	:: else
 	fi;
-	idx = load(HEADS);	/* packed_fetch(): look_ahead() */
+	if			/* packed_fetch(): look_ahead(), a burst at most */
+	:: idx = load(HEADS)
+	:: load(HEADS) > idx -> idx++
+	:: idx != pos
+	fi;
 	if
 	:: idx == pos ->
 		arm();
@@ -123,11 +138,24 @@ again:
 	:: idx != pos && (pos < BAD || load(MENDED)) ->
 		pos++;
 		consumed = pos;
+		is_stopped = 0;	/* vhx_run_publish() */
 		goto again
 	:: else
 	fi;
-	arm();			/* vhx_run_fail() */
-	full_barrier(DEVICE);	/* who learns of it sees all that was stored */
-	has_failed = 1;
+	seen = idx;		/* run.c: stop() */
+	old_flags = flags;
+	arm();
+	if
+	:: is_stopped && stopped_idx == seen && flags == old_flags
+	:: else ->
+		is_stopped = 1;
+		stopped_idx = seen;
+#ifndef LOOKS_ONCE
+#ifndef QUEUES_EARLY
+		full_barrier(DEVICE);	/* vhx_worker_queue(): test_and_set_bit() */
+#endif
+		kick = 1
+#endif
+	fi;
 	goto end
 }

@@ -2,8 +2,8 @@
 /*
  * Split ring: the device asks for a kick and goes to sleep, against a driver
  * that publishes. Nothing that is published waits for ever. A ring that the
- * device cannot parse stops; a driver that mends it once it has stopped, and
- * publishes more, is heard. Indexes do not wrap here.
+ * device cannot parse stops; a driver that mends it at any time, and publishes
+ * more, is heard. Indexes do not wrap here.
  *
  * holds: EVENT_IDX
  * holds: FLAGS
@@ -12,7 +12,9 @@
  * caught: EVENT_IDX NO_SECOND_LOOK
  * caught: FLAGS NO_SECOND_LOOK
  * caught: EVENT_IDX DRIVER_NO_BARRIER
- * caught: EVENT_IDX FAIL_ARMS_ONCE
+ * caught: EVENT_IDX LOOKS_ONCE
+ * caught: FLAGS LOOKS_ONCE
+ * caught: EVENT_IDX LOOKS_TWICE
  */
 #define SIDES		2
 #define LOCATIONS	3
@@ -28,7 +30,6 @@
 #define BAD		2	/* that one is mended before the last is published */
 
 byte consumed;
-bit has_failed;			/* and no run is under way */
 bit kick = 1;			/* net.c: vhx_net_set_backend() queues a run */
 
 inline publish(nr)		/* virtqueue_add() */
@@ -46,7 +47,7 @@ active proctype driver()
 	:: new < N ->
 		old = new;
 		if
-		:: new + 1 == N -> has_failed && !kick -> store(DRIVER, MENDED, 1)
+		:: new + 1 == N -> store(DRIVER, MENDED, 1)
 		:: new + 2 < N -> publish(new)
 		:: new + 1 < N
 		fi;
@@ -66,6 +67,8 @@ active proctype driver()
 
 byte pos, idx, seen;		/* vhx_ring.avail_pos, .avail_idx */
 byte flags;			/* vhx_ring.flags */
+bit is_stopped;			/* vhx_vq.is_stopped */
+byte stopped_idx;		/* vhx_vq.stopped_idx */
 
 inline write_flags(val)		/* split.c: write_flags() */
 {
@@ -92,10 +95,13 @@ inline arm()			/* split.c: split_arm() */
 
 active proctype device()	/* tx.c: send_all(), rx.c: fetch_more() */
 {
-end:	atomic { kick -> kick = 0; has_failed = 0 };
+end:	atomic { kick -> kick = 0 };
 again:
 #ifdef FLAGS
-	write_flags(NO_NOTIFY);	/* split_disarm() */
+	if			/* vhx_run_disarm(), split_disarm() */
+	:: !is_stopped -> write_flags(NO_NOTIFY)
+	:: else
+	fi;
 #endif
 	if			/* split_fetch() */
 	:: idx == pos -> idx = load(AVAIL_IDX)
@@ -111,21 +117,24 @@ again:
 	:: idx != pos && (pos < BAD || load(MENDED)) ->
 		pos++;
 		consumed = pos;
+		is_stopped = 0;	/* vhx_run_publish() */
 		goto again
 	:: else
 	fi;
-	do			/* vhx_run_fail() */
-	:: seen = idx;
-		arm();
-		if
-		:: idx == seen -> break
-		:: else
-		fi
-#ifdef FAIL_ARMS_ONCE
-		break
+	seen = idx;		/* run.c: stop() */
+	arm();
+	if
+#ifdef LOOKS_TWICE
+	:: is_stopped
+#else
+	:: is_stopped && stopped_idx == seen && idx == seen
 #endif
-	od;
-	full_barrier(DEVICE);	/* who learns of it sees all that was stored */
-	has_failed = 1;
+	:: else ->
+		is_stopped = 1;
+		stopped_idx = seen;
+#ifndef LOOKS_ONCE
+		kick = 1
+#endif
+	fi;
 	goto end
 }

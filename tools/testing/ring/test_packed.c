@@ -275,11 +275,16 @@ TEST_F(packed_event, arm_writes_the_event_ok)
 TEST_F(packed_event, arm_behind_the_driver_enables_ok)
 {
 	struct rig *rig = self->rig;
+	u32 nr_access;
 
 	ASSERT_EQ(0, rig_arm(rig));
 	ASSERT_EQ(1, rig_offer(rig, 1));
 	ASSERT_EQ(1, rig_arm(rig));
 	EXPECT_EQ(ENABLE, packed_event_flags(&rig->drv));
+	/* Two looks, no write: it is not taken back for a moment. */
+	nr_access = rig->mem.nr_access;
+	ASSERT_EQ(1, rig_arm(rig));
+	EXPECT_EQ(nr_access + 2, rig->mem.nr_access);
 	ASSERT_EQ(1, rig_fetch(rig, 1));
 	ASSERT_EQ(0, rig_arm(rig));
 	EXPECT_EQ(DESC, packed_event_flags(&rig->drv));
