@@ -52,10 +52,9 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
  * @poll: the hook
  * @file: the file; the caller keeps it until vhx_poll_stop()
  *
- * Where it is ready already, the work is queued at once.
- *
  * Context: vq mutex; may sleep
- * Return: 0, or -EINVAL for a file in error, which is not waited for
+ * Return: 0; 1: it is ready, and the work is not queued for that; -EINVAL for a
+ * file in error, which is not waited for
  */
 int vhx_poll_start(struct vhx_poll *poll, struct file *file)
 {
@@ -68,9 +67,7 @@ int vhx_poll_start(struct vhx_poll *poll, struct file *file)
 		vhx_poll_stop(poll);
 		return -EINVAL;
 	}
-	if (ready & poll->events)
-		vhx_worker_queue(poll->work);
-	return 0;
+	return !!(ready & poll->events);
 }
 
 /**

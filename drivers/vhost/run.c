@@ -13,6 +13,10 @@
  */
 #define RETRIES_MAX	9
 
+/* Runs in a row for which a backend said that it is ready, and was not. */
+#define IDLES_MAX	16
+#define IDLE_MS		10
+
 static void retry(struct work_struct *work)
 {
 	struct vhx_vq *vq = container_of(to_delayed_work(work), struct vhx_vq,
@@ -51,6 +55,7 @@ int vhx_run_publish(struct vhx_vq *vq)
 		return err;
 	vq->nr_used = 0;
 	vq->nr_retries = 0;
+	vq->nr_idles = 0;
 	vq->is_stopped = false;
 	return vhx_notify_call(vq);
 }
@@ -74,19 +79,32 @@ int vhx_run_disarm(struct vhx_vq *vq)
  * vhx_run_wait_backend - run again when the backend is ready
  * @vq: a started vq
  *
+ * A backend may say for ever that it is ready, as a packet socket does whose
+ * frames go through a ring of its own: that shall not cost a CPU.
+ *
  * Context: worker, vq mutex
  * Return: 0, or -EINVAL when the backend is in error
  */
 int vhx_run_wait_backend(struct vhx_vq *vq)
 {
 	struct vhx_backend *backend = vq->backend;
-	int err;
+	int ret;
 
-	err = vhx_poll_start(&vq->backend_poll, backend->file);
-	if (err && backend->ops->clear_error &&
+	ret = vhx_poll_start(&vq->backend_poll, backend->file);
+	if (ret < 0 && backend->ops->clear_error &&
 	    backend->ops->clear_error(backend))
-		err = vhx_poll_start(&vq->backend_poll, backend->file);
-	return err ? vhx_ring_fail(&vq->ring, err, "backend in error") : 0;
+		ret = vhx_poll_start(&vq->backend_poll, backend->file);
+	if (ret < 0)
+		return vhx_ring_fail(&vq->ring, ret, "backend in error");
+	if (!ret) {
+		vq->nr_idles = 0;
+	} else if (vq->nr_idles < IDLES_MAX) {
+		vq->nr_idles++;
+		vhx_worker_queue(&vq->work);
+	} else {
+		schedule_delayed_work(&vq->retry, msecs_to_jiffies(IDLE_MS));
+	}
+	return 0;
 }
 
 /**
@@ -173,6 +191,7 @@ void vhx_run_stop(struct vhx_vq *vq)
 {
 	cancel_delayed_work_sync(&vq->retry);
 	vq->nr_retries = 0;
+	vq->nr_idles = 0;
 	vq->is_stopped = false;
 	if (vq->nr_used)
 		vhx_ring_rewind(&vq->ring, vq->staged);

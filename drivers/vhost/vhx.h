@@ -120,6 +120,7 @@ struct vhx_told {
  * @staged: ring position of the first of them, to hand back by
  * @retry: queues @work after a while
  * @nr_retries: runs in a row that were put off, without a completion
+ * @nr_idles: runs in a row that found nothing though the backend was ready
  * @is_stopped: a run failed, and no chain was completed since
  * @stopped_idx: index after which the driver was asked for a kick then
  * @burst: chains in work
@@ -152,6 +153,7 @@ struct vhx_vq {
 	u16 staged;
 	struct delayed_work retry;
 	unsigned int nr_retries;
+	unsigned int nr_idles;
 	bool is_stopped;
 	u16 stopped_idx;
 	struct vhx_burst burst;

@@ -519,6 +519,10 @@ int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file)
 	put_kick(vq, kick);
 	if (kick)
 		err = vhx_poll_start(&vq->kick_poll, kick);
+	if (err > 0) {
+		vhx_worker_queue(&vq->work);
+		err = 0;
+	}
 	mutex_unlock(&vq->mutex);
 	return err;
 }

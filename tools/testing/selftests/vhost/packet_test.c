@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What only packet sockets do; tx_test and rx_test move frames through them. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <linux/if_packet.h>
 
@@ -281,6 +282,30 @@ TEST_F(packet, own_ring_is_refused_ebusy)
 	}
 	/* what was there runs on */
 	EXPECT_EQ(0, rx_one(self, 1));
+	EXPECT_EQ(0, tx_one(self, 1));
+}
+
+/* One that gets its ring later: CPU time over a time, no wait for something. */
+TEST_F(packet, own_ring_later_does_not_spin)
+{
+	struct tpacket_req req = {
+		.tp_block_size = 4096, .tp_block_nr = 4,
+		.tp_frame_size = 2048, .tp_frame_nr = 8,
+	};
+	int tid = worker_tid(getpid());
+	int64_t ns, ms;
+
+	ASSERT_LT(0, tid);
+	ASSERT_EQ(0, setsockopt(self->n.tap, SOL_PACKET, PACKET_RX_RING, &req,
+				sizeof(req)));
+	ASSERT_LE(0, rx_offer(self));
+	frame_fill(self->frame, LEN, true, 1);
+	ASSERT_EQ(0, pkt_send(self->n.pkt, NULL, self->frame, LEN));
+	poll(NULL, 0, 100 * slowness());
+	ns = worker_ns(tid);
+	ms = now_ms();
+	poll(NULL, 0, 300);
+	EXPECT_LT((worker_ns(tid) - ns) / 1000000, (now_ms() - ms) / 4);
 	EXPECT_EQ(0, tx_one(self, 1));
 }
 
