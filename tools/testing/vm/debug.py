@@ -135,11 +135,13 @@ def klog_faults(text):
 
 def is_race_of(report, module):
     """Whether the module makes one of the accesses, itself or by a function that
-    it calls. What lies deeper, or in an interrupt, is the kernel's own."""
+    it calls. What lies deeper, in an interrupt, or in a function of another
+    module, is the kernel's own."""
     lines = report.splitlines()
     tops = [lines[i + 1:i + 3] for i, line in enumerate(lines)
             if re.search(r" to 0x[0-9a-f]+ of \d+ bytes by ", line)]
-    return any(f"[{module}]" in frame for top in tops for frame in top)
+    owners = [re.findall(r"\[(\w+)\]$", "\n".join(top), re.M) for top in tops]
+    return any(owner[:1] == [module] for owner in owners)
 
 
 def klog_races(text, module):
