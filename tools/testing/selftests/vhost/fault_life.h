@@ -229,6 +229,21 @@ static int map_rings(struct victim *v)
 			 VHOST_ACCESS_RW);
 }
 
+/* Page by page, as the responder does: of more its UPDATE leaves one page. */
+static int map_used(struct victim *v)
+{
+	int ret = 0;
+
+	for (int q = 0; q < 2 && !ret; q++) {
+		struct vq *vq = &v->d.vq[q];
+		const void *used = is_packed(vq) ? (void *)vq->device_event :
+				   (void *)vq->used;
+
+		ret = iotlb_map_page(&v->t, gpa(&v->d, used));
+	}
+	return ret;
+}
+
 static int unmap(struct victim *v)
 {
 	return iotlb_drop(&v->t, GPA_BASE, MEM_SIZE);
@@ -387,6 +402,8 @@ static const struct step steps[] = {
 	{ "traffic", traffic, PLAIN },
 	{ "rx SET_BACKEND -1", stop, COPIES, .runs_on = true },
 	{ "tx SET_BACKEND -1", stop, TX, COPIES },
+	/* as a client does: the used ring is written to at once */
+	{ "UPDATE again", map_used, .needs = F_PLATFORM, PLAIN },
 	{ "rx SET_BACKEND again", start, ALLOCATES },
 	{ "tx SET_BACKEND again", start, TX, ALLOCATES },
 	{ "traffic", traffic, PLAIN },
