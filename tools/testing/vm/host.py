@@ -3,13 +3,13 @@
 import contextlib
 import ctypes
 import fcntl
+import glob
 import hashlib
 import http.server
 import json
 import os
 import random
 import re
-import signal
 import socket
 import socketserver
 import stat
@@ -94,28 +94,20 @@ def unload(module):
 
 
 @contextlib.contextmanager
-def alone_in_kernel():
-    """The other CPUs keep to user space, and so run nothing of a kernel that
-    patches itself: an emulated CPU that translates code during that goes on with
-    the breakpoint, now and then for ever."""
-    others = []
-    for cpu in range(1, os.cpu_count()):
-        pid = os.fork()
-        if not pid:
-            os.sched_setaffinity(0, {cpu})
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-            while True:
-                pass
-        others.append(pid)
-    os.sched_setaffinity(0, {0})
-    time.sleep(0.1)                     # until they are there
+def one_cpu():
+    """The other CPUs are off while a kernel patches itself: an emulated CPU that
+    translates code during that goes on with the breakpoint, now and then for
+    ever. To keep them in user space is not enough: kernel threads run there."""
+    def switch(on):
+        for path in glob.glob("/sys/devices/system/cpu/cpu[1-9]*/online"):
+            with open(path, "w") as file:
+                file.write(on)
+
+    switch("0")
     try:
         yield
     finally:
-        for pid in others:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        os.sched_setaffinity(0, range(os.cpu_count()))
+        switch("1")
 
 
 def modprobe_kvm():
@@ -129,7 +121,7 @@ def modprobe_kvm():
     ("Oops: int3")."""
     sh("modprobe", "kvm_amd")
     kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
-    with alone_in_kernel():
+    with one_cpu():
         machine = fcntl.ioctl(kvm, KVM_CREATE_VM, 0)
         fcntl.ioctl(machine, KVM_CREATE_IRQCHIP, 0)
         KEPT.extend((machine, fcntl.ioctl(machine, KVM_CREATE_VCPU, 0)))
