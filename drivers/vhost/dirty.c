@@ -19,7 +19,7 @@
 /* Of 128 each on arm64. */
 #define TRIES_MAX	1024
 
-/* After the first fault 1 ms, then 2, 4, 8 …, which makes a quarter second. */
+/* After the first fault of a run 1 ms, then 2, 4, 8 …: about a quarter second. */
 #define FAULTS_MAX	8
 
 /*
@@ -27,12 +27,11 @@
  * byte order, as set_bit() has it; here one half of a long is the unit.
  *
  * What the bits stand for is written already, and the run cannot be had back.
- * So a page that cannot be had now is waited for right here, unless a wait of
- * this run was in vain.
+ * So a page that cannot be had now is waited for right here, but not for ever,
+ * and a log that stays away costs that once.
  */
-static int set_bits(const struct vhx_dirty *dirty, u64 uaddr, u32 bits)
+static int set_bits(struct vhx_dirty *dirty, u64 uaddr, u32 bits)
 {
-	unsigned int faults = dirty->is_failed ? FAULTS_MAX : 0;
 	unsigned long at = uaddr & ~(sizeof(u32) - 1);
 	unsigned int byte = uaddr & (sizeof(u32) - 1);
 	unsigned int tries = TRIES_MAX;
@@ -50,15 +49,19 @@ static int set_bits(const struct vhx_dirty *dirty, u64 uaddr, u32 bits)
 		err = arch_futex_atomic_op_inuser(FUTEX_OP_OR,
 						  bits << 8 * byte, &old,
 						  (u32 __user *)at);
+		if (!err)
+			dirty->was_vain = false;
 		if (!err || fatal_signal_pending(current))
 			break;
 		if (err == -EAGAIN) {
 			cond_resched();
 			continue;
 		}
-		if (faults == FAULTS_MAX)
+		if (dirty->was_vain || dirty->faults == FAULTS_MAX) {
+			dirty->was_vain = true;
 			break;
-		msleep(1 << faults++);
+		}
+		msleep(1 << dirty->faults++);
 	}
 	return err;
 }

@@ -18,6 +18,8 @@
  * @ring_gpa: guest physical address of the Device Area, without an IOTLB
  * @is_fresh: bits were set that the client was not told of
  * @is_failed: what was written to the ring could not be logged
+ * @faults: waits of this run for pages of the log
+ * @was_vain: the last wait for a page was, and none could be written since
  */
 struct vhx_dirty {
 	u64 base;
@@ -27,6 +29,8 @@ struct vhx_dirty {
 	u64 ring_gpa;
 	bool is_fresh;
 	bool is_failed;
+	unsigned int faults;
+	bool was_vain;
 };
 
 bool vhx_dirty_is_base_ok(u64 base, u64 gpa, u64 len);

@@ -85,6 +85,15 @@ int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 	return 0;
 }
 
+/* Has the client know of a hole in its log. */
+static void tell_log(struct vhx_vq *vq)
+{
+	if (likely(!vq->mem.dirty.is_failed))
+		return;
+	vq->mem.dirty.is_failed = false;
+	vhx_notify_error(vq, -EIO, "dirty log not accessible");
+}
+
 /* Return: whether it is to run once more. */
 static bool run_once(struct vhx_vq *vq)
 {
@@ -106,13 +115,11 @@ static void run(struct vhx_work *work)
 	mutex_lock(&vq->mutex);
 	if (!vq->backend)
 		goto out;
+	vq->mem.dirty.faults = 0;
 	/* Once more is not at once: it is others' turn, and a full barrier. */
 	if (run_once(vq))
 		vhx_worker_queue(&vq->work);
-	if (unlikely(vq->mem.dirty.is_failed)) {
-		vhx_notify_error(vq, -EIO, "dirty log not accessible");
-		vq->mem.dirty.is_failed = false;
-	}
+	tell_log(vq);
 out:
 	mutex_unlock(&vq->mutex);
 }
@@ -254,6 +261,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 			return err;
 	}
 	vhx_poll_stop(&vq->backend_poll);
+	vq->nr_idles = 0;
 	if (*backend)
 		set_header(vq, *backend);
 	else if (vq->backend)
@@ -292,10 +300,12 @@ int vhx_net_set_backend(struct vhx_vq *vq, int fd)
 		}
 	}
 	mutex_lock(&vq->mutex);
+	vq->mem.dirty.faults = 0;
 	/* The last chance of what could not be completed. */
 	if (!backend && vq->backend && !vhx_vq_prepare(vq))
 		vhx_run_publish(vq);
 	err = exchange(vq, &backend);
+	tell_log(vq);
 	mutex_unlock(&vq->mutex);
 
 	/* Whatever was added before is looked at; a no-op on a stopped ring. */

@@ -13,6 +13,9 @@
  */
 #define RETRIES_MAX	9
 
+/* Looks in a row of which only the last is told, if the ring stays wrong. */
+#define LOOKS_MAX	8
+
 /* Runs in a row for which a backend said that it is ready, and was not. */
 #define IDLES_MAX	16
 #define IDLE_MS		10
@@ -57,6 +60,7 @@ int vhx_run_publish(struct vhx_vq *vq)
 	vq->nr_retries = 0;
 	vq->nr_idles = 0;
 	vq->is_stopped = false;
+	vq->nr_looks = 0;
 	return vhx_notify_call(vq);
 }
 
@@ -119,6 +123,21 @@ bool vhx_run_may_retry(const struct vhx_vq *vq)
 	return vq->nr_retries < RETRIES_MAX;
 }
 
+static bool is_transient(const struct vhx_vq *vq, int err)
+{
+	return (err == -EFAULT || err == -ENOMEM) && vhx_run_may_retry(vq);
+}
+
+static void retry_later(struct vhx_vq *vq)
+{
+	/* A kick may have run the ring before it is time. */
+	if (schedule_delayed_work(&vq->retry,
+				  msecs_to_jiffies(1 << vq->nr_retries))) {
+		vq->nr_retries++;
+		vhx_count(&vq->stats.retries, 1);
+	}
+}
+
 /*
  * Stops the ring until the next kick. A driver may mend it at any time and shall
  * be heard: it is asked for a kick after what it published, and the ring is
@@ -130,18 +149,28 @@ static bool stop(struct vhx_vq *vq, int err)
 	struct vhx_ring *ring = &vq->ring;
 	u16 seen = ring->avail_idx, flags = ring->flags;
 	bool was_asked = vq->is_stopped && vq->stopped_idx == seen;
+	const char *cause = ring->cause;
+	int ret;
 
 	if (vq->mem.is_ready) {
-		ring->ops->arm(ring);
+		ret = ring->ops->arm(ring);
+		if (is_transient(vq, ret)) {
+			retry_later(vq);
+			return false;
+		}
 		/* Or it was asked in just this way before this look. */
 		if (!was_asked || ring->avail_idx != seen ||
 		    ring->flags != flags) {
 			vq->is_stopped = true;
 			vq->stopped_idx = seen;
+			/* A driver may go on with that, for ever. */
+			if (++vq->nr_looks % LOOKS_MAX == 0)
+				vhx_notify_error(vq, err, cause);
 			return true;
 		}
 	}
-	vhx_notify_error(vq, err, ring->cause);
+	vq->nr_looks = 0;
+	vhx_notify_error(vq, err, cause);
 	return false;
 }
 
@@ -168,14 +197,9 @@ bool vhx_run_fail(struct vhx_vq *vq, int err)
 	/* An owner that is being killed has no memory any more. */
 	if (fatal_signal_pending(current))
 		return false;
-	if ((err != -EFAULT && err != -ENOMEM) || !vhx_run_may_retry(vq))
+	if (!is_transient(vq, err))
 		return stop(vq, err);
-	/* A kick may have run the ring before it is time. */
-	if (schedule_delayed_work(&vq->retry,
-				  msecs_to_jiffies(1 << vq->nr_retries))) {
-		vq->nr_retries++;
-		vhx_count(&vq->stats.retries, 1);
-	}
+	retry_later(vq);
 	return false;
 }
 
@@ -193,6 +217,7 @@ void vhx_run_stop(struct vhx_vq *vq)
 	vq->nr_retries = 0;
 	vq->nr_idles = 0;
 	vq->is_stopped = false;
+	vq->nr_looks = 0;
 	if (vq->nr_used)
 		vhx_ring_rewind(&vq->ring, vq->staged);
 	vq->nr_used = 0;

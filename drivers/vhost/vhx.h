@@ -123,6 +123,7 @@ struct vhx_told {
  * @nr_idles: runs in a row that found nothing though the backend was ready
  * @is_stopped: a run failed, and no chain was completed since
  * @stopped_idx: index after which the driver was asked for a kick then
+ * @nr_looks: runs that failed since then and were not the last look
  * @burst: chains in work
  * @used: chains to complete
  * @iov: owner's memory of the frame in work
@@ -156,6 +157,7 @@ struct vhx_vq {
 	unsigned int nr_idles;
 	bool is_stopped;
 	u16 stopped_idx;
+	unsigned int nr_looks;
 	struct vhx_burst burst;
 	struct vhx_used used[VHX_USED_MAX];
 	struct iovec iov[VHX_SLOTS_MAX];

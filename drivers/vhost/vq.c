@@ -56,6 +56,8 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	WRITE_ONCE(vq->mem.is_ready, false);
 	vq->mem.dirty.logs_ring = false;
 	vq->mem.dirty.base = 0;
+	vq->mem.dirty.is_fresh = false;
+	vq->mem.dirty.was_vain = false;
 	vq->ring.num = 1;
 	vq->base = 0;
 	vq->has_base = false;

@@ -8,6 +8,8 @@
  *
  * holds: EVENT_IDX
  * holds: FLAGS
+ * holds: EVENT_IDX UNPARSED
+ * holds: FLAGS UNPARSED
  * caught: EVENT_IDX NO_BARRIER
  * caught: FLAGS NO_BARRIER
  * caught: EVENT_IDX NO_SECOND_LOOK
@@ -142,6 +144,9 @@ again:
 		goto again
 	:: else
 	fi;
+#ifdef UNPARSED
+	idx = pos;		/* packed_fetch() failed, not what comes after it */
+#endif
 	seen = idx;		/* run.c: stop() */
 	old_flags = flags;
 	arm();
