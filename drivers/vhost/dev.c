@@ -350,6 +350,7 @@ int vhx_dev_set_log_base(struct vhx_dev *dev, u64 base)
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
 		mutex_lock(&vq->mutex);
 		vq->mem.dirty.base = base;
+		vq->mem.dirty.was_vain = false;
 		mutex_unlock(&vq->mutex);
 	}
 	return 0;

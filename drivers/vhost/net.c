@@ -2,6 +2,7 @@
 /* The virtio-net half: features, header lengths, the swap of a backend. */
 #include <linux/err.h>
 #include <linux/nospec.h>
+#include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/virtio_net.h>
 
@@ -91,6 +92,9 @@ static void tell_log(struct vhx_vq *vq)
 	if (likely(!vq->mem.dirty.is_failed))
 		return;
 	vq->mem.dirty.is_failed = false;
+	/* An owner that is being killed has no log any more. */
+	if (fatal_signal_pending(current))
+		return;
 	vhx_notify_error(vq, -EIO, "dirty log not accessible");
 }
 
@@ -116,7 +120,10 @@ static void run(struct vhx_work *work)
 	if (!vq->backend)
 		goto out;
 	vq->mem.dirty.faults = 0;
-	/* Once more is not at once: it is others' turn, and a full barrier. */
+	/*
+	 * Once more is not at once: it is others' turn, and to queue is a full
+	 * barrier between asking for a kick and the look after that.
+	 */
 	if (run_once(vq))
 		vhx_worker_queue(&vq->work);
 	tell_log(vq);

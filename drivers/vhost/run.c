@@ -123,7 +123,7 @@ bool vhx_run_may_retry(const struct vhx_vq *vq)
 	return vq->nr_retries < RETRIES_MAX;
 }
 
-static bool is_transient(const struct vhx_vq *vq, int err)
+static bool comes_again(const struct vhx_vq *vq, int err)
 {
 	return (err == -EFAULT || err == -ENOMEM) && vhx_run_may_retry(vq);
 }
@@ -154,7 +154,7 @@ static bool stop(struct vhx_vq *vq, int err)
 
 	if (vq->mem.is_ready) {
 		ret = ring->ops->arm(ring);
-		if (is_transient(vq, ret)) {
+		if (comes_again(vq, ret)) {
 			retry_later(vq);
 			return false;
 		}
@@ -197,7 +197,7 @@ bool vhx_run_fail(struct vhx_vq *vq, int err)
 	/* An owner that is being killed has no memory any more. */
 	if (fatal_signal_pending(current))
 		return false;
-	if (!is_transient(vq, err))
+	if (!comes_again(vq, err))
 		return stop(vq, err);
 	retry_later(vq);
 	return false;

@@ -467,6 +467,9 @@ static int away(fix *s, bool buffers)
 		ret = away_once(s, buffers);
 		if (ret != -EAGAIN)
 			return ret;
+		/* it does not wait again before it has seen the log back */
+		if (flow_rx(&s->f))
+			return -EIO;
 		event_read(s->f.d.vq[RX].err);
 	}
 	return ret;
