@@ -283,8 +283,8 @@ static void *feed_stream(void *arg)
 	struct bench *b = arg;
 
 	for (unsigned int sent = 0; sent < FRAMES; sent += b->cell->burst) {
-		while (sent - __atomic_load_n(&b->got, __ATOMIC_ACQUIRE) >
-		       RING - 2 * b->cell->burst)
+		while ((int)(sent - __atomic_load_n(&b->got, __ATOMIC_ACQUIRE)) >
+		       (int)(RING - 2 * b->cell->burst))
 			sched_yield();
 		if (feed(b))
 			break;
@@ -309,6 +309,8 @@ static int stream(struct bench *b)
 		}
 		vq_publish_kick(b->vq);
 	} while (!ret && b->got < FRAMES);
+	/* nobody waits for what does not come */
+	__atomic_store_n(&b->got, FRAMES, __ATOMIC_RELEASE);
 	pthread_join(t, NULL);
 	return ret;
 }
