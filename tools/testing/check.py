@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs the stages of a check side by side and counts what they report.
 
-usage: check [fast | all | STAGE...]
+usage: check [fast | all | resume | STAGE...]
 
   check             what `make check` runs: each feature on one kernel at least
   check fast        under 3 minutes: style, engine, models, one build, one boot
@@ -158,9 +158,11 @@ class Table:
                 self.rows = json.load(file)
 
     def has(self, name):
-        """Whether a stage passed at this commit."""
+        """Whether a stage passed at this commit and its results are still there:
+        another plan takes them away, and README's tables are made of them."""
         row = self.rows.get(name)
-        return bool(row and row["commit"] == self.commit and not row["failed"])
+        return bool(row and row["commit"] == self.commit and not row["failed"]
+                    and os.path.exists(stem(plans.job(name)) + ".tap"))
 
     def put(self, job, counts):
         self.rows[job.name] = {
