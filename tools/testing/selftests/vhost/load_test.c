@@ -415,6 +415,7 @@ static int freeze_machine(void)
 	if (!ret)
 		ret = write_text("/sys/power/state", "freeze");
 	write_text("/sys/power/pm_test", "none");
+	write_text(DELAY, "5");		/* as a kernel has it at boot */
 	return ret;
 }
 
