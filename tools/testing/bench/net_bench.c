@@ -373,6 +373,31 @@ static int by_worker(const void *a, const void *b)
 	return (d > 0) - (d < 0);
 }
 
+static int by_calls(const void *a, const void *b)
+{
+	double d = ((const struct sample *)a)->calls -
+		   ((const struct sample *)b)->calls;
+
+	return (d > 0) - (d < 0);
+}
+
+/* A row below that of a stream, whose samples it sorts anew. */
+static void calls_row(struct sample (*s)[ROUNDS_MAX], const bool *has, int nr,
+		      int rounds)
+{
+	printf("%-22s", "  calls a 1000");
+	for (int i = 0; i < nr; i++) {
+		if (!has[i]) {
+			printf("%22s", "-");
+			continue;
+		}
+		qsort(s[i], rounds, sizeof(**s), by_calls);
+		printf(" %6.1f %6.1f        ", 1000 * s[i][0].calls,
+		       1000 * s[i][rounds / 2].calls);
+	}
+	printf("\n");
+}
+
 /* All rounds of one kind of traffic: the variants in turn; then its row. */
 static int row(const struct cell *c, const struct variant *v, int nr,
 	       int rounds)
@@ -410,13 +435,8 @@ static int row(const struct cell *c, const struct variant *v, int nr,
 			printf(" %6s", "-");
 	}
 	printf("\n");
-	if (c->is_stream) {
-		printf("%-22s", "  calls a 1000");
-		for (int i = 0; i < nr; i++)
-			printf("%22.1f", has[i] ?
-			       1000 * s[i][rounds / 2].calls : 0.);
-		printf("\n");
-	}
+	if (c->is_stream)
+		calls_row(s, has, nr, rounds);
 	fflush(stdout);
 	return 0;
 }
