@@ -19,6 +19,7 @@
 #include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/kcov.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -48,6 +49,8 @@ struct worker_ops {
  * @owner: who creates the worker; valid until @ready
  * @ready: a kthread has taken up @mm and the owner's cgroups
  * @err: how that went
+ * @kcov_handle: who collects the coverage of works, if anybody; a number, of newer
+ *               kernels a struct
  */
 struct vhx_worker {
 	struct llist_head queue;
@@ -60,6 +63,8 @@ struct vhx_worker {
 	struct task_struct *owner;
 	struct completion ready;
 	int err;
+
+	typeof(kcov_common_handle()) kcov_handle;
 };
 
 /* Runs what is queued. Entered in TASK_INTERRUPTIBLE; false: go to sleep. */
@@ -82,7 +87,9 @@ static bool run_queue(void *data)
 		 * fn(). Pairs with test_and_set_bit() in vhx_worker_queue().
 		 */
 		smp_mb__after_atomic();
+		kcov_remote_start_common(worker->kcov_handle);
 		work->fn(work);
+		kcov_remote_stop();
 		cond_resched();
 	}
 	return true;
@@ -296,6 +303,7 @@ struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 	if (!worker)
 		return ERR_PTR(-ENOMEM);
 	init_llist_head(&worker->queue);
+	worker->kcov_handle = kcov_common_handle();
 	if (id)
 		snprintf(name, sizeof(name), "vhost-%d-%x", current->pid, id);
 	else
