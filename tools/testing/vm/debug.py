@@ -364,4 +364,5 @@ def main():
     return opts.func(opts)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
