@@ -59,6 +59,7 @@ ALL = [
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
       for what in ("boom", *shards)),
+    "fuzz debug 120", "fuzz 6.1 60",
     "features all",
 ]
 
@@ -95,6 +96,11 @@ def debug(kernel, what, _module="vhx_net"):
             "guess": 300 if what == "boom" else 1000}
 
 
+def fuzz(kernel, secs="120"):
+    return machine(kernel, "programs fuzz", gib=6.2, limit=4 * int(secs) + 1500,
+                   guess=int(secs) + 100)
+
+
 GUESTS = (f"vm initramfs {stages.GUEST}",)
 
 # kind of stage: what it has to have, by its arguments. A machine waits now and
@@ -111,6 +117,7 @@ KINDS = {
                                         limit=2400, guess=400),
     "guests": guests,
     "debug": debug,
+    "fuzz": fuzz,
     "cuse": lambda kernel, switch="": machine(
         kernel, *GUESTS, "programs switch" if switch else "programs cuse",
         guess=250),

@@ -142,9 +142,17 @@ def build_cuse():
     return path
 
 
+def build_fuzz():
+    path = built_in("fuzz", "tools/testing/fuzz", "tools/testing/selftests")
+    if not call("make", "-s", "-C", "tools/testing/fuzz", WARNINGS,
+                f"OUTPUT={path}"):
+        sys.exit("the fuzzer does not build")
+    return path
+
+
 def stage_programs(name):
     {"selftests": build_selftests, "switch": build_switch,
-     "cuse": build_cuse}[name]()
+     "cuse": build_cuse, "fuzz": build_fuzz}[name]()
 
 
 def stage_vm(*args):
@@ -298,6 +306,25 @@ def stage_debug(kernel, what, module="vhx_net"):
     name = f"debug-{kernel}-{what.replace(',', '-')}"[:80]
     is_ok, out = vm_run(name, *args, rename=str)
     case(f"{kernel}.{what}.kernel_log_clean_ok", is_ok or is_log_clean(out))
+
+
+def stage_fuzz(kernel, secs="120"):
+    """By coverage where the kernel has kcov, else at random; each run begins
+    with what those before it found."""
+    args, corpus = ["-b"], f"{CACHE}/fuzz/corpus"
+    if kernel == "debug":
+        os.environ["VHX_KO"] = said(VM, "build", kernel, "KCOV_INSTRUMENT=y")
+        args = ["-x", "kasan_multi_shot"]
+    is_ok, out = vm_run(
+        f"fuzz-{kernel}", *args, "-t", str(2 * int(secs) + 300), kernel, "--",
+        "tools/testing/fuzz/run.py", build_fuzz() + "/fuzz", secs,
+        *(["-c", corpus] if os.path.exists(corpus) else []),
+        rename=str)
+    case(f"{kernel}.fuzz.kernel_log_clean_ok", is_ok or is_log_clean(out))
+    if is_ok and kernel == "debug":
+        os.makedirs(os.path.dirname(corpus), exist_ok=True)
+        shutil.copy(f"{out}/corpus", corpus + ".new")
+        os.rename(corpus + ".new", corpus)
 
 
 # -- guests -------------------------------------------------------------------
