@@ -45,7 +45,7 @@ SHARDS = {
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
 
 ALL = [
-    "style", "engine full", "lib full", "models",
+    "style", "engine full", "engine32 6.12", "lib full", "models",
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed",
@@ -108,6 +108,8 @@ GUESTS = (f"vm initramfs {stages.GUEST}",)
 KINDS = {
     "style": lambda: {"guess": 20, "needs": ["vm fetch 6.12"], "cores": 0.5},
     "engine": lambda laps="": {"guess": 60, "cores": 0.5},
+    "engine32": lambda kernel: {"needs": [f"vm fetch {kernel}"], "gib": 4.2,
+                                "guess": 150},
     "lib": lambda laps="": {"guess": 50, "cores": 0.5},
     "models": lambda: {"guess": 10, "cores": 0.5},
     "build": lambda *kernels: {"needs": [f"vm build {k}" for k in kernels],

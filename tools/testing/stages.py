@@ -167,11 +167,29 @@ def stage_style():
     os.execv("tools/testing/style.py", ["style.py"])
 
 
-def stage_engine(laps=""):
-    path = built_in("ring", "tools/testing/ring", "tools/testing/selftests/*.h",
+def ring_dir(name):
+    return built_in(name, "tools/testing/ring", "tools/testing/selftests/*.h",
                     "drivers/vhost/ring", "tools/lib/vhx/ring_env.h")
+
+
+def stage_engine(laps=""):
     os.execvp("make", ["make", "-s", "-C", "tools/testing/ring", "check",
-                       f"OUTPUT={path}", *full(laps)])
+                       f"OUTPUT={ring_dir('ring')}", *full(laps)])
+
+
+def stage_engine32(kernel):
+    """Not every machine's kernel runs programs of 32 bits; Debian's does."""
+    if not call("gcc", "-m32", "-static", "-x", "c", "-", "-o", "/dev/null",
+                input=b"int main(void) { return 0; }"):
+        print("ok engine32.built # SKIP no gcc -m32 (gcc-multilib)")
+        return
+    path = ring_dir("ring32")
+    if not call("make", "-s", JOBS, "-C", "tools/testing/ring", "m32",
+                f"OUTPUT={path}"):
+        sys.exit("the engine's tests do not build for 32 bits")
+    is_ok, _ = vm_run("engine32", "-t", "900", kernel, "--",
+                      "tools/testing/ring/m32.sh", path, rename=str)
+    case(f"engine32.{kernel}.kernel_log_clean_ok", is_ok)
 
 
 def stage_lib(laps=""):
