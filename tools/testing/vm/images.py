@@ -14,7 +14,7 @@ from guest import Guest, Net
 # A new one makes all initramfs anew
 REVISION = 1
 
-L1_MODULES = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay")
+L1_MODULES = ("virtio_pci", "virtio_console", "overlay")
 GUEST_MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_net")
 PROGRAMS = ("iperf3", "ethtool")
 UNPACK = {
@@ -83,7 +83,8 @@ def initramfs(kernel, init, modules, programs=()):
 
 
 def l1_initramfs(kernel):
-    return initramfs(kernel, "l1-initramfs", L1_MODULES)
+    share = ("virtiofs",) if kernel.is_cloud else ("9p", "9pnet_virtio")
+    return initramfs(kernel, "l1-initramfs", L1_MODULES + share)
 
 
 def guest_initramfs(kernel):

@@ -42,6 +42,12 @@ class Kernel:
     slow: int = 1                   # time limits are that many times as long
 
     @property
+    def is_cloud(self):
+        """It has neither 9p nor /dev/port: it gets its root by virtiofs, and
+        its end is a power-off."""
+        return self.flavour == "cloud-"
+
+    @property
     def folder(self):
         """Its place; relocated files contain the path, so that is in the key."""
         if self.config:
