@@ -91,10 +91,13 @@ static void tell_log(struct vhx_vq *vq)
 {
 	if (likely(!vq->mem.dirty.is_failed))
 		return;
-	vq->mem.dirty.is_failed = false;
-	/* An owner that is being killed has no log any more. */
+	/*
+	 * An owner that is being killed has no log any more, or its memory is
+	 * another process's as well, whose next run tells.
+	 */
 	if (fatal_signal_pending(current))
 		return;
+	vq->mem.dirty.is_failed = false;
 	vhx_notify_error(vq, -EIO, "dirty log not accessible");
 }
 

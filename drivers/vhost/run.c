@@ -185,7 +185,7 @@ static bool stop(struct vhx_vq *vq, int err)
  * next kick.
  *
  * Context: worker, vq mutex
- * Return: whether it is to run once more before it stops
+ * Return: whether it is to run once more, before it stops or by another worker
  */
 bool vhx_run_fail(struct vhx_vq *vq, int err)
 {
@@ -194,9 +194,13 @@ bool vhx_run_fail(struct vhx_vq *vq, int err)
 		vhx_count(&vq->stats.iotlb_waits, 1);
 		return false;
 	}
-	/* An owner that is being killed has no memory any more. */
+	/*
+	 * An owner that is being killed has no memory any more. If another
+	 * process has it too, this run is the next worker's: to queue it brings
+	 * it there, or nowhere.
+	 */
 	if (fatal_signal_pending(current))
-		return false;
+		return true;
 	if (!comes_again(vq, err))
 		return stop(vq, err);
 	retry_later(vq);

@@ -57,6 +57,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->mem.dirty.logs_ring = false;
 	vq->mem.dirty.base = 0;
 	vq->mem.dirty.is_fresh = false;
+	vq->mem.dirty.is_failed = false;
 	vq->mem.dirty.was_vain = false;
 	vq->ring.num = 1;
 	vq->base = 0;
