@@ -86,7 +86,7 @@ static inline void vhx_mem_want_iova(struct vhx_mem *mem, u64 iova, u32 len,
 		       is_write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO);
 }
 
-/* A field must be in one piece: it is read and written in one access. */
+/* A field must be in one piece and aligned: one access reads or writes it. */
 static inline int vhx_mem_field(struct vhx_mem *mem, enum vhx_area area,
 				u32 off, u32 len, u8 perm,
 				void __user **field)
@@ -97,7 +97,9 @@ static inline int vhx_mem_field(struct vhx_mem *mem, enum vhx_area area,
 	if (unlikely(!mem->uaddr[area]))
 		err = vhx_xlate_area(&mem->xlate, mem->addr[area] + off, len,
 				     perm, field);
-	return err ? err : *field ? 0 : -EFAULT;
+	if (err)
+		return err;
+	return *field && IS_ALIGNED((unsigned long)*field, len) ? 0 : -EFAULT;
 }
 
 static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,

@@ -94,6 +94,27 @@ static u8 area_perm(const struct vhx_vq *vq, enum vhx_area area)
 	return area == VHX_DEVICE ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
 }
 
+/*
+ * virtio 1.3 §2.7, §2.8.10.1. Else a store of flags and what goes with them is
+ * none. Split descriptors are read after what publishes them, wherever they lie.
+ * Of an area in pieces vhx_mem_field() looks at each field.
+ */
+static bool is_area_aligned(const struct vhx_vq *vq, enum vhx_area area,
+			    unsigned long uaddr)
+{
+	static const u8 split[VHX_AREAS] = {
+		[VHX_DESC] = 1,
+		[VHX_DRIVER] = VRING_AVAIL_ALIGN_SIZE,
+		[VHX_DEVICE] = VRING_USED_ALIGN_SIZE,
+	}, packed[VHX_AREAS] = {
+		[VHX_DESC] = sizeof(struct vring_packed_desc),
+		[VHX_DRIVER] = sizeof(struct vring_packed_desc_event),
+		[VHX_DEVICE] = sizeof(struct vring_packed_desc_event),
+	};
+
+	return uaddr % (is_packed(vq) ? packed : split)[area] == 0;
+}
+
 /* An area at 0 was never set, or forgotten. */
 static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
 {
@@ -105,20 +126,6 @@ static bool are_areas_ok(const struct vhx_vq *vq, const u64 *addr)
 			       area_len(vq, area)))
 			return false;
 	return true;
-}
-
-/*
- * virtio 1.3 §2.8.10.1. Else a store of flags and what goes with them is none. An
- * area in pieces is written field by field, and fails where one is cut in two.
- */
-static bool are_packed_areas_aligned(const struct vhx_mem *mem)
-{
-	const size_t event = sizeof(struct vring_packed_desc_event);
-
-	return IS_ALIGNED((unsigned long)mem->uaddr[VHX_DESC],
-			  sizeof(struct vring_packed_desc)) &&
-	       IS_ALIGNED((unsigned long)mem->uaddr[VHX_DRIVER], event) &&
-	       IS_ALIGNED((unsigned long)mem->uaddr[VHX_DEVICE], event);
 }
 
 /* Looks up the areas of a ring behind an IOTLB. */
@@ -170,8 +177,10 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 	} else {
 		err = vhx_ring_fail(&vq->ring, -EFAULT, "ring not accessible");
 	}
-	if (!err && is_packed(vq) && !are_packed_areas_aligned(mem))
-		err = vhx_ring_fail(&vq->ring, -EINVAL, "ring not aligned");
+	for (area = VHX_DESC; area < VHX_AREAS && !err; area++)
+		if (!is_area_aligned(vq, area, (unsigned long)mem->uaddr[area]))
+			err = vhx_ring_fail(&vq->ring, -EINVAL,
+					    "ring not aligned");
 	/* They may not be where flags were written that are remembered. */
 	vhx_ring_forget_flags(&vq->ring);
 	WRITE_ONCE(mem->is_ready, !err);
@@ -468,6 +477,7 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 	};
 	bool is_logged = addr->flags & BIT(VHOST_VRING_F_LOG);
 	bool has_iotlb = vq->mem.xlate.iotlb;
+	enum vhx_area area;
 
 	if (addr->flags & ~BIT(VHOST_VRING_F_LOG))
 		return -EOPNOTSUPP;
@@ -480,6 +490,10 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr)
 	    addr->log_guest_addr % VRING_USED_ALIGN_SIZE)
 		return -EINVAL;
 
+	for (area = VHX_DESC; area < VHX_AREAS; area++)
+		if (vq->backend && !has_iotlb &&
+		    !is_area_aligned(vq, area, areas[area]))
+			return -EINVAL;
 	if (vq->backend && !has_iotlb &&
 	    (!are_areas_ok(vq, areas) ||
 	     (is_logged &&

@@ -295,6 +295,19 @@ TEST_F(packed, unaligned_event_area_einval)
 	EXPECT_EQ(0, flow_tx(&self->f));
 }
 
+/* A ring that runs stays where it was. */
+TEST_F(packed, moved_unaligned_while_running_einval)
+{
+	struct vq *vq = self->tx;
+	void *avail = vq->avail;
+
+	ASSERT_EQ(0, flow_start(&self->f, TX));
+	vq->avail = avail + 2;
+	EXPECT_EQ(-EINVAL, vq_set_addr(vq));
+	vq->avail = avail;
+	EXPECT_EQ(0, flow_tx(&self->f));
+}
+
 /* What was written to the old event area is not in the new one. */
 TEST_F(packed, moved_while_running_asks_for_kick)
 {
