@@ -145,7 +145,7 @@ static int find_area(struct vhx_queue *queue, enum vhx_area area)
  * @queue: the queue, whose format and size are known
  *
  * Context: the queue is locked
- * Return: 0, -EFAULT, -EPERM, -EAGAIN (the client was asked)
+ * Return: 0, -EINVAL (alignment), -EFAULT, -EPERM, -EAGAIN (the client was asked)
  */
 int vhx_queue_find_areas(struct vhx_queue *queue)
 {
@@ -154,6 +154,12 @@ int vhx_queue_find_areas(struct vhx_queue *queue)
 	int err = 0;
 
 	queue->is_ready = false;
+	/* They may not be where flags were written that are remembered. */
+	vhx_ring_forget_flags(&queue->ring);
+	/* virtio 1.3 §2.8.10.1; the rest as for split rings, beforehand. */
+	if (is_packed(queue) &&
+	    mem->addr[VHX_DRIVER] % sizeof(struct vring_packed_desc_event))
+		return vhx_ring_fail(&queue->ring, -EINVAL, "ring not aligned");
 	for (area = VHX_DESC; area < VHX_AREAS && !err; area++) {
 		if (!mem->addr[area])
 			err = -EFAULT;

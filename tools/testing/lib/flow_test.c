@@ -372,6 +372,45 @@ TEST_F(flow, wrong_queue_takes_nothing_ok)
 	EXPECT_EQ(0, vhx_queue_depth(self->b.dev, 9));
 }
 
+/* What was written where the ring was is not where it is now. */
+TEST_F(flow, moved_while_running_asks_for_kick)
+{
+	struct front *f = &self->f;
+	struct vq *vq = &f->d.vq[TX];
+	size_t len = 6 + sizeof(struct vring_used_elem) * vq->num;
+	void *to = guest_alloc(&f->d, len, 4096);
+
+	ASSERT_FALSE(vhx_queue_notification(self->b.dev, 1, true));
+	if (is_packed(vq)) {
+		vq->device_event = to;
+		vq->device_event->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	} else {
+		memcpy(to, vq->used, len);
+	}
+	vq->used = to;
+	if (!is_packed(vq))
+		vq->used->flags = VRING_USED_F_NO_NOTIFY;
+	ASSERT_EQ(0, front_addr(f, TX));
+	ASSERT_FALSE(vhx_queue_notification(self->b.dev, 1, true));
+	frame_fill(self->frame, 60, false, 1);
+	ASSERT_LE(0, tx_add(vq, NULL, self->frame, 60, &one_piece, self->buf));
+	vq_publish(vq);
+	EXPECT_TRUE(vq_kick_wanted(vq));
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
+}
+
+TEST_F(flow, moved_unaligned_einval)
+{
+	struct vq *vq = &self->f.d.vq[TX];
+	void *avail = vq->avail;
+
+	if (!is_packed(vq))
+		SKIP(return, "split rings may lie at 2 more than 4");
+	vq->avail = avail + 2;
+	EXPECT_NE(0, front_addr(&self->f, TX));
+	vq->avail = avail;
+}
+
 struct sleeper {
 	struct user *b;
 	unsigned int got;		/* atomic */
