@@ -49,6 +49,7 @@ static void end_workers(struct vhx_dev *dev)
 	for (id = 0; id < VHX_WORKERS_MAX; id++)
 		is_any_dead |= dev->workers[id] &&
 			       vhx_worker_is_dead(dev->workers[id]);
+	/* With the mutex, which all others wait for killably. */
 	if (is_any_dead)
 		synchronize_rcu();
 	for (id = 0; id < VHX_WORKERS_MAX; id++) {
@@ -260,7 +261,8 @@ int vhx_dev_free_worker(struct vhx_dev *dev,
 			const struct vhost_worker_state *state)
 {
 	struct vhx_worker *worker = find_worker(dev, state->worker_id);
-	unsigned int id = state->worker_id, owner = dev->nr_owners;
+	unsigned int id = array_index_nospec(state->worker_id, VHX_WORKERS_MAX);
+	unsigned int owner = dev->nr_owners;
 	struct vhx_vq *vq;
 
 	if (!worker)
