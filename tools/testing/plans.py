@@ -8,6 +8,8 @@ from jobs import Job
 
 KERNELS = ("6.1", "6.12", "7.3")
 
+EMULATOR = "vm root qemu-11.1"      # boots all machines: vm/boot.py
+
 FAST = ["style", "engine fast", "models", "build 6.1", "smoke"]
 
 # Each feature on one kernel at least, the selftests on all three, a group of
@@ -68,7 +70,7 @@ PLANS = {"check": CHECK, "fast": FAST, "all": ALL}
 
 def machine(kernel, *needs, gib=4.2, **options):
     """What a stage that boots a kernel has to have."""
-    return {"needs": [f"vm fetch {kernel}", f"vm build {kernel}", *needs],
+    return {"needs": [f"vm fetch {kernel}", f"vm build {kernel}", EMULATOR, *needs],
             "gib": gib, **options}
 
 
@@ -92,8 +94,8 @@ def prepared(*args):
 def debug(kernel, what, _module="vhx_net"):
     build = [] if what == "boom" else [f"vm build {kernel}",
                                        "programs selftests"]
-    return {"needs": [f"vm fetch {kernel}", *build], "gib": 6.2, "limit": 4200,
-            "guess": 300 if what == "boom" else 1000}
+    return {"needs": [f"vm fetch {kernel}", EMULATOR, *build], "gib": 6.2,
+            "limit": 4200, "guess": 300 if what == "boom" else 1000}
 
 
 def fuzz(kernel, secs="120"):
@@ -108,7 +110,7 @@ GUESTS = (f"vm initramfs {stages.GUEST}",)
 KINDS = {
     "style": lambda: {"guess": 20, "needs": ["vm fetch 6.12"], "cores": 0.5},
     "engine": lambda laps="": {"guess": 60, "cores": 0.5},
-    "engine32": lambda kernel: {"needs": [f"vm fetch {kernel}"], "gib": 4.2,
+    "engine32": lambda kernel: {"needs": [f"vm fetch {kernel}", EMULATOR], "gib": 4.2,
                                 "guess": 150},
     "lib": lambda laps="": {"guess": 50, "cores": 0.5},
     "models": lambda: {"guess": 10, "cores": 0.5},

@@ -13,17 +13,19 @@ import time
 
 import images
 import kernels
+import roots
 import tsc
 from cache import CACHE, TOP, VMDIR, read, say, word, write
 
 # What a run exits with when it is not the command's own status (README.rst)
 E_KLOG, E_TIMEOUT, E_DIED = 123, 124, 125
+# The QEMU that boots machines (README.rst): a root of roots.py
+EMULATOR = "qemu-11.1"
 # QEMU's, after l1-init wrote 0x10 to the port of isa-debug-exit; where the kernel
 # has no /dev/port it switches off, and there no panic after the status is noticed
 LEFT, OFF = 33, 0
 
-# What cmpxchg16b leaves in EFLAGS under emulation: README.rst
-CPU = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-cx16"]
+CPU = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
 # Counting instructions: no real time gets in.  A REP counts once a repetition;
 # without erms and fsrm copies repeat 8-byte moves, not bytes.
 COUNTING_CPU = ["-accel", "tcg,tb-size=512", "-icount", "shift=0,sleep=off",
@@ -130,7 +132,8 @@ def qemu(job, folder, initrd, stream):
     else:
         words.append(f"tsc_early_khz={tsc.khz()}")
     return [
-        *extra("VHX_QEMU", "qemu-system-x86_64").split(), "-name", "vhx-l1",
+        *(extra("VHX_QEMU", "").split() or roots.qemu(EMULATOR)),
+        "-name", "vhx-l1",
         "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
         "-smp", job.cpus, "-m", job.mem, "-display", "none", "-nodefaults",
         "-vga", "none", "-no-reboot", "-serial", f"file:{job.out}/console.txt",

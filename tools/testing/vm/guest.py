@@ -214,8 +214,7 @@ class Guest:
             machine += ",memory-backend=m"
         args = [*self.qemu, "-name", self.name,
                 "-M", machine, "-accel", self.accel, *options,
-                "-cpu", "EPYC,check=off,-cx16" if self.accel == "kvm"
-                else "max,-cx16",
+                "-cpu", "EPYC,check=off" if self.accel == "kvm" else "max,-cx16",
                 "-smp", str(self.cpus), "-m", self.mem, "-nodefaults",
                 "-no-user-config", "-display", "none",
                 "-kernel", os.environ["VHX_GUEST_VMLINUX"],

@@ -75,6 +75,15 @@ def debootstrap(folder, suite, *options):
     os.rename(tmp, folder)
 
 
+def qemu(name):
+    """Words that run the QEMU of a root from outside, by that root's libraries."""
+    root = program_root(name)
+    return [f"{root}/lib64/ld-linux-x86-64.so.2", "--library-path",
+            f"{root}/usr/lib/x86_64-linux-gnu",
+            f"{root}/usr/bin/qemu-system-x86_64", "-L",
+            f"{root}/usr/share/qemu", "-L", f"{root}/usr/share/seabios"]
+
+
 def inside(root, *argv):
     """Words that run a command in the root "host" or "trixie"."""
     if root == "host":
