@@ -93,6 +93,31 @@ def unload(module):
     sh("rmmod", module)
 
 
+def pinned():
+    """Processes and interrupts that are bound to CPUs: l1-init's watch is."""
+    everywhere = set(range(os.cpu_count()))
+    tasks, irqs = {}, {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            cpus = os.sched_getaffinity(int(pid))
+            if cpus < everywhere:
+                tasks[int(pid)] = cpus
+    for path in glob.glob("/proc/irq/*/smp_affinity_list"):
+        with contextlib.suppress(OSError), open(path) as file:
+            irqs[path] = file.read()
+    return tasks, irqs
+
+
+def pin_again(tasks, irqs):
+    """A CPU that goes loses what was bound to it, and does not get it back."""
+    for pid, cpus in tasks.items():
+        with contextlib.suppress(OSError):      # gone, or a kernel thread
+            os.sched_setaffinity(pid, cpus)
+    for path, cpus in irqs.items():
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(cpus)
+
+
 @contextlib.contextmanager
 def one_cpu():
     """The other CPUs are off while a kernel patches itself: an emulated CPU that
@@ -103,11 +128,13 @@ def one_cpu():
             with open(path, "w") as file:
                 file.write(on)
 
+    bound = pinned()
     switch("0")
     try:
         yield
     finally:
         switch("1")
+        pin_again(*bound)
 
 
 def modprobe_kvm():
