@@ -1,80 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Frames through libvhx: a guest on one side of a socket, bursts on the other. */
-#include <errno.h>
+/* Frames through libvhx, and what goes with them. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 
-#include <kselftest_harness.h>
+#include "flow.h"
 
-#include "user.h"
-#include "frontend.h"
-
-#define RING	256
-#define MARK	0x77
-#define PACKETS	64
-#define BIG	65550
 #define ROUNDS	3000
 
 static const unsigned int sizes[] = {
 	14, 15, 60, 64, 128, 1500, 1514, 3000, 4096, 9000, 65535, BIG,
 };
-
-FIXTURE(flow) {
-	struct user b;
-	struct front f;
-	uint8_t *buf;			/* of the guest's */
-	uint8_t frame[BIG + 1];
-	struct vhx_pkt pkt[PACKETS];
-	struct vhx_pkt *pkts[PACKETS];
-};
-
-FIXTURE_VARIANT(flow) {
-	uint64_t features;
-	unsigned int num;
-};
-
-#define VARIANT(name, bits, size)					\
-FIXTURE_VARIANT_ADD(flow, name) { .features = (bits), .num = (size) }
-
-VARIANT(legacy, 0, 256);
-VARIANT(v1, F_V1, 256);
-VARIANT(v1_event_n1, F_V1 | F_EVENT | F_INDIRECT, 1);
-VARIANT(v1_mrg_event_indirect, F_V1 | F_MRG | F_EVENT | F_INDIRECT, 256);
-VARIANT(packed, F_V1 | F_PACKED, 100);
-VARIANT(packed_mrg_event_indirect,
-	F_V1 | F_PACKED | F_MRG | F_EVENT | F_INDIRECT, 256);
-VARIANT(packed_in_order_mrg_event,
-	F_V1 | F_PACKED | F_IN_ORDER | F_MRG | F_EVENT, 300);
-VARIANT(packed_n3, F_V1 | F_PACKED | F_EVENT | F_INDIRECT, 3);
-
-FIXTURE_SETUP(flow)
-{
-	ASSERT_EQ(0, user_open(&self->b, 1, 0));
-	ASSERT_EQ(0, user_start(&self->b));
-	ASSERT_EQ(0, front_open(&self->f, self->b.path, variant->features,
-				variant->num));
-	ASSERT_EQ(0, user_wait(&self->b, 3));
-	self->buf = guest_alloc(&self->f.d, 64UL << 20, 4096);
-	for (unsigned int i = 0; i < PACKETS; i++) {
-		self->pkt[i].data = malloc(BIG);
-		self->pkt[i].room = BIG;
-		self->pkts[i] = &self->pkt[i];
-	}
-}
-
-FIXTURE_TEARDOWN(flow)
-{
-	user_dev(&self->b);
-	front_close(&self->f);
-	user_close(&self->b);
-	for (unsigned int i = 0; i < PACKETS; i++)
-		free(self->pkt[i].data);
-}
-
-typedef FIXTURE_DATA(flow) fix;
 
 static bool fits(fix *s, const struct layout *l)
 {
@@ -82,73 +19,6 @@ static bool fits(fix *s, const struct layout *l)
 
 	return has(&s->f.d, F_INDIRECT) ||
 	       l->hdr_pieces + l->pieces + l->empty <= vq->num;
-}
-
-/* Return: 0 if frame @seq came out of the ring unharmed. */
-static int tx_one(fix *s, size_t len, uint32_t seq, const struct layout *l)
-{
-	struct vq *vq = &s->f.d.vq[TX];
-	uint32_t used = ~0u;
-	int head, ret;
-
-	frame_fill(s->frame, len, false, seq);
-	head = tx_add(vq, NULL, s->frame, len, l, s->buf);
-	if (head < 0)
-		return head;
-	vq_publish(vq);
-	s->pkt[0].len = 0;
-	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS) != 1)
-		return -ENODATA;
-	ret = vq_wait(vq, 1, WAIT_MS);
-	if (ret && ret != -ENOMSG)
-		return ret;
-	if (vq_pop(vq, &used) != head || used)
-		return -EPROTO;
-	/* What the guest does with its buffer is no matter any more. */
-	memset(s->buf, MARK, 12 + len);
-	return s->pkt[0].len == len &&
-	       !memcmp(s->pkt[0].data, s->frame, len) ? 0 : -EBADMSG;
-}
-
-static int enqueue(fix *s, size_t len, uint32_t seq)
-{
-	frame_fill(s->frame, len, true, seq);
-	memcpy(s->pkt[0].data, s->frame, len);
-	s->pkt[0].len = (uint32_t)len;
-	return (int)vhx_enqueue_burst(s->b.dev, 0, s->pkts, 1);
-}
-
-static unsigned int num_buffers(fix *s, const uint8_t *buf)
-{
-	const struct virtio_net_hdr_mrg_rxbuf *h = (const void *)buf;
-
-	return s->f.d.hdr_len == 12 ? h->num_buffers : 1;
-}
-
-/* Return: 0 if a frame got into a buffer of @room bytes unharmed. */
-static int rx_one(fix *s, size_t len, uint32_t seq, const struct layout *l)
-{
-	struct vq *vq = &s->f.d.vq[RX];
-	unsigned int hdr = s->f.d.hdr_len;
-	uint32_t used = 0;
-	int head, ret;
-
-	memset(s->buf, MARK, len + hdr + 16);
-	head = rx_add(vq, BIG + 12, l, s->buf);
-	if (head < 0)
-		return head;
-	vq_publish(vq);
-	if (enqueue(s, len, seq) != 1)
-		return -ENODATA;
-	ret = vq_wait(vq, 1, WAIT_MS);
-	if (ret)
-		return ret;
-	if (vq_pop(vq, &used) != head || used != len + hdr)
-		return -EPROTO;
-	if (num_buffers(s, s->buf) != 1)
-		return -EMSGSIZE;
-	return memcmp(s->buf + hdr, s->frame, len) ||
-	       s->buf[hdr + len] != MARK ? -EBADMSG : 0;
 }
 
 TEST_F(flow, tx_sizes_and_layouts_ok)
@@ -492,135 +362,6 @@ TEST_F(flow, restart_at_each_point_ok)
 		ASSERT_EQ(0, user_wait(&self->b, 3));
 		ASSERT_EQ(0, tx_one(self, 100, i, &one_piece));
 	}
-}
-
-/* -- a guest that breaks the rules ------------------------------------------- */
-
-/* Return: 0 if the queue stops and says so, and nothing else does. */
-static int stops(fix *s)
-{
-	struct vq *vq = &s->f.d.vq[TX];
-	struct vhx_queue_stats stats;
-
-	event_read(vq->err);
-	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS))
-		return -EPROTO;
-	if (event_wait(vq->err, WAIT_MS))
-		return -ENODATA;
-	if (vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
-		return -ERANGE;
-	/* once is enough */
-	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS) ||
-	    vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
-		return -EALREADY;
-	return rx_one(s, 100, 1, &one_piece);
-}
-
-static void bad_head(fix *s, uint64_t addr, uint32_t len, uint16_t flags)
-{
-	struct vq *vq = &s->f.d.vq[TX];
-
-	if (is_packed(vq)) {
-		vq->packed[0].addr = addr;
-		vq->packed[0].len = len;
-		__atomic_store_n(&vq->packed[0].flags, flags | 1 << 7,
-				 __ATOMIC_RELEASE);
-		return;
-	}
-	vq->desc[0] = (struct vring_desc){ addr, len, flags, 0 };
-	vq_push(vq, 0);
-	vq_publish(vq);
-}
-
-TEST_F(flow, wild_address_stops)
-{
-	bad_head(self, 0xdead000000000ULL, 100, 0);
-	EXPECT_EQ(0, stops(self));
-}
-
-TEST_F(flow, wrapping_address_stops)
-{
-	bad_head(self, ~0ULL - 10, 100, 0);
-	EXPECT_EQ(0, stops(self));
-}
-
-TEST_F(flow, buffer_over_the_end_of_memory_stops)
-{
-	struct dev *d = &self->f.d;
-
-	bad_head(self, gpa(d, d->mem + MEM_SIZE - 50), 100, 0);
-	EXPECT_EQ(0, stops(self));
-}
-
-TEST_F(flow, bad_indirect_table_stops)
-{
-	bad_head(self, gpa(&self->f.d, self->buf), 17,
-		 VRING_DESC_F_INDIRECT);
-	EXPECT_EQ(0, stops(self));
-}
-
-TEST_F(flow, chain_in_a_circle_stops)
-{
-	struct vq *vq = &self->f.d.vq[TX];
-
-	if (is_packed(vq)) {
-		for (unsigned int i = variant->num; i-- > 1;)
-			vq->packed[i] = (struct vring_packed_desc){
-				gpa(&self->f.d, self->buf), 64, 0,
-				VRING_DESC_F_NEXT | 1 << 7,
-			};
-	}
-	bad_head(self, gpa(&self->f.d, self->buf), 64, VRING_DESC_F_NEXT);
-	EXPECT_EQ(0, stops(self));
-}
-
-/* A buffer of no bytes is no part of a frame, whatever buffers come behind it. */
-TEST_F(flow, empty_buffer_stops)
-{
-	struct vq *vq = &self->f.d.vq[RX];
-	struct seg empty = { self->buf, 0 }, good = { self->buf + 64, 4000 };
-	struct layout l = { .pieces = 1 };
-	struct vhx_queue_stats stats;
-
-	if (variant->num < 3)
-		SKIP(return, "the ring is too small for that");
-	/* where the last frame went the next one goes by a shorter way */
-	ASSERT_EQ(0, rx_one(self, 64, 1, &l));
-	ASSERT_LE(0, vq_add(vq, &empty, 0, 1));
-	ASSERT_LE(0, vq_add(vq, &good, 0, 1));
-	vq_publish(vq);
-	/* both buffers are fetched for two frames */
-	self->pkt[0].len = 1000;
-	self->pkt[1].len = 1000;
-	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 2));
-	EXPECT_EQ(0, vq_used(vq));
-	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats));
-	EXPECT_EQ(1, stats.errors);
-}
-
-/* What can be read but is no frame is dropped, and comes back. */
-TEST_F(flow, no_frame_is_returned_ok)
-{
-	struct vq *vq = &self->f.d.vq[TX];
-	struct seg s[2] = { { self->buf, 10 }, { self->buf + 64, 1000 } };
-	struct vhx_queue_stats stats;
-
-	ASSERT_LE(0, vq_add(vq, s, 1, 0));
-	vq_publish(vq);
-	EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 1, self->pkts, PACKETS));
-	ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
-	ASSERT_LE(0, vq_pop(vq, NULL));
-	if (variant->num > 1 || has(&self->f.d, F_INDIRECT)) {
-		ASSERT_LE(0, vq_add(vq, s, 1, 1));
-		vq_publish(vq);
-		EXPECT_EQ(0, vhx_dequeue_burst(self->b.dev, 1, self->pkts,
-					       PACKETS));
-		ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
-		ASSERT_LE(0, vq_pop(vq, NULL));
-	}
-	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
-	EXPECT_EQ(1, stats.drop_size);
-	EXPECT_EQ(0, tx_one(self, 100, 1, &one_piece));
 }
 
 TEST_HARNESS_MAIN
