@@ -20,7 +20,7 @@ CHECK = [
     *(f"selftests {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 2",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
-    "guests 7.3 kvm packed", "guests 6.1 tcg one",
+    "guests 7.3 kvm packed",
     "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "install",
     "features check",
 ]
