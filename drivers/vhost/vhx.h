@@ -26,7 +26,7 @@
 
 #include "backend.h"
 #include "poll.h"
-#include "ring/mem.h"
+#include "ring/area.h"
 #include "worker.h"
 
 struct seq_file;

@@ -69,29 +69,18 @@ void vhx_vq_reset(struct vhx_vq *vq)
 
 static bool is_packed(const struct vhx_vq *vq)
 {
-	return vq->ring.ops == &vhx_packed_ops;
+	return vhx_area_is_packed(&vq->ring);
 }
 
-/* virtio 1.3 §2.7, §2.8; the last field of two split areas is EVENT_IDX's */
 static u32 area_len(const struct vhx_vq *vq, enum vhx_area area)
 {
-	u32 num = vq->ring.num, event = vq->ring.has_event_idx ? 2 : 0;
-
-	if (area == VHX_DESC)
-		return sizeof(struct vring_desc) * num;
-	if (is_packed(vq))
-		return sizeof(struct vring_packed_desc_event);
-	if (area == VHX_DRIVER)
-		return 4 + 2 * num + event;
-	return 4 + sizeof(struct vring_used_elem) * num + event;
+	return vhx_area_len(&vq->ring, area);
 }
 
-/* What we do with an area: a packed ring's descriptors are written as well. */
 static u8 area_perm(const struct vhx_vq *vq, enum vhx_area area)
 {
-	if (area == VHX_DESC && is_packed(vq))
-		return VHOST_ACCESS_RW;
-	return area == VHX_DEVICE ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
+	return (vhx_area_is_read(area) ? VHOST_ACCESS_RO : 0) |
+	       (vhx_area_is_written(&vq->ring, area) ? VHOST_ACCESS_WO : 0);
 }
 
 /*

@@ -16,7 +16,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
-#include "ring/mem.h"
+#include "ring/area.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5

@@ -96,35 +96,19 @@ u32 vhx_queue_get_base(struct vhx_queue *queue)
 
 static bool is_packed(const struct vhx_queue *queue)
 {
-	return queue->ring.ops == &vhx_packed_ops;
+	return vhx_area_is_packed(&queue->ring);
 }
 
-/* virtio 1.3 §2.7, §2.8; the last field of two split areas is EVENT_IDX's */
-static u32 area_len(const struct vhx_queue *queue, enum vhx_area area)
-{
-	u32 num = queue->ring.num, event = queue->ring.has_event_idx ? 2 : 0;
-
-	if (area == VHX_DESC)
-		return (u32)sizeof(struct vring_desc) * num;
-	if (is_packed(queue))
-		return sizeof(struct vring_packed_desc_event);
-	if (area == VHX_DRIVER)
-		return 4 + 2 * num + event;
-	return 4 + (u32)sizeof(struct vring_used_elem) * num + event;
-}
-
-/* What we do with an area: a packed ring's descriptors are written as well. */
 static u8 area_perm(const struct vhx_queue *queue, enum vhx_area area)
 {
-	if (area == VHX_DESC && is_packed(queue))
-		return VHOST_ACCESS_RW;
-	return area == VHX_DEVICE ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
+	return (vhx_area_is_read(area) ? VHOST_ACCESS_RO : 0) |
+	       (vhx_area_is_written(&queue->ring, area) ? VHOST_ACCESS_WO : 0);
 }
 
 /* Without an IOTLB an area is named by the client's address of it. */
 static int find_area(struct vhx_queue *queue, enum vhx_area area)
 {
-	u32 len = area_len(queue, area);
+	u32 len = vhx_area_len(&queue->ring, area);
 	struct vhx_mem *mem = &queue->mem;
 	const struct vhx_region *region;
 	u64 off;
@@ -165,7 +149,7 @@ int vhx_queue_find_areas(struct vhx_queue *queue)
 			err = -EFAULT;
 		else if (mem->xlate.iotlb)
 			err = vhx_xlate_area(&mem->xlate, mem->addr[area],
-					     area_len(queue, area),
+					     vhx_area_len(&queue->ring, area),
 					     area_perm(queue, area),
 					     &mem->ptr[area], &mem->gpa[area]);
 		else
