@@ -333,6 +333,15 @@ def man_lint():
     return complaints_of(need("mandoc"), "-T", "lint", *MAN_PAGES)
 
 
+@case("style.man.libvhx_has_all_functions_ok")
+def man_functions():
+    exported = text_of("tools/lib/vhx/libvhx.map").split("VHX_PRIVATE")[0]
+    page = text_of("Documentation/man/libvhx.3")
+    return [f"libvhx.3 lacks {name}" for name in
+            re.findall(r"^\t(vhx_\w+);", exported, re.M)
+            if not re.search(rf"\b{name}\(", page)]
+
+
 @case("style.man.examples_compile_ok")
 def man_compile():
     """C by the compiler, commands by the shell's parser."""

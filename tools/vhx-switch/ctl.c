@@ -41,7 +41,7 @@ static void show_guest(const struct port *port, FILE *out)
 	struct vhx_queue_stats stats, sum = {};
 	unsigned int queue;
 
-	for (queue = 0; vhx_queue_get_stats(port->dev, queue, &stats) == 0;
+	for (queue = 0; vhx_queue_get_stats(port->dev, queue, &stats, sizeof(stats)) == 0;
 	     queue++) {
 		sum.calls += stats.calls;
 		sum.errors += stats.errors;

@@ -201,6 +201,7 @@ static void announced(struct vhx_device *dev, const uint8_t *mac, void *arg)
 }
 
 static const struct vhx_device_ops device_ops = {
+	.size = sizeof(struct vhx_device_ops),
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.vring_state_changed = vring_state_changed,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "notify.h"
 
 /* Short frames are most frames: 32 to 64 bytes are copied without a call. */
 static inline void vhx_burst_copy(u8 *dst, const u8 *src, u32 len)
@@ -43,7 +44,8 @@ static inline struct vhx_queue *vhx_burst_enter(struct vhx_device *dev, unsigned
 	if (likely(queue->runs && queue->is_taken_up)) {
 		if (likely(queue->is_ready))
 			return queue;
-		err = vhx_queue_find_areas(queue);
+		err = vhx_queue_lacks_memory(queue) ? -EAGAIN :
+			vhx_queue_find_areas(queue);
 		if (!err)
 			return queue;
 		vhx_queue_fail(queue, err);
@@ -64,5 +66,10 @@ static inline int vhx_burst_fail_xlate(struct vhx_queue *queue, int err)
 			     "buffer not accessible by the IOTLB" :
 			     "buffer outside of guest memory");
 }
+
+/* dequeue.c: with the session locked */
+bool vhx_queue_discard(struct vhx_queue *queue);
+/* ahead.c: with the queue locked */
+void vhx_queue_look_ahead(struct vhx_queue *queue);
 
 #endif /* VHX_BURST_H */

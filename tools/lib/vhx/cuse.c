@@ -308,9 +308,9 @@ static void on_request(struct vhx_source *source, u32 events)
 	if (len == -EINTR || len == -EAGAIN ||
 	    !fuse_session_exited(node->fuse))
 		return;
-	vhx_session_log(node->driver->session, VHX_LOG_ERR,
-			"%s: the kernel has ended it%s", node->driver->path,
-			node->is_up ? "" : ": does a CUSE node of this name exist?");
+	vhx_driver_log(node->driver, VHX_LOG_ERR,
+		       "%s: the kernel has ended it%s", node->driver->path,
+		       node->is_up ? "" : ": does a CUSE node of this name exist?");
 	vhx_session_remove(node->driver->session, source);
 }
 
@@ -328,11 +328,12 @@ static void reap(struct vhx_driver *driver)
 	unsigned int i;
 
 	for (; client; client = client->next) {
+		vhx_device_tell_news(&client->dev);
 		if (!client->dev.is_live || !vhx_device_is_cut(&client->dev))
 			continue;
-		vhx_session_log(driver->session, VHX_LOG_WARN,
-				"%s: guest memory was cut off",
-				client->dev.name);
+		vhx_driver_log(driver, VHX_LOG_WARN,
+			       "%s: guest memory was cut off",
+			       client->dev.name);
 		for (i = 0; i < CLIENT_QUEUES; i++)
 			vhx_cuse_stop(client, i);
 	}
@@ -363,7 +364,7 @@ static const struct vhx_driver_ops serve = {
 	.close = close_driver,
 };
 
-static int open_cuse(const struct vhx_driver *driver)
+static int open_cuse(struct vhx_driver *driver)
 {
 	int fd = open("/dev/cuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	int err = -errno;
@@ -372,9 +373,9 @@ static int open_cuse(const struct vhx_driver *driver)
 		return fd;
 	if (err == -ENOENT)
 		err = -ENODEV;
-	vhx_session_log(driver->session, VHX_LOG_ERR, "%s: /dev/cuse: %s%s",
-			driver->path, strerror(-err),
-			err == -ENODEV ? " (modprobe cuse)" : "");
+	vhx_driver_log(driver, VHX_LOG_ERR, "%s: /dev/cuse: %s%s",
+		       driver->path, strerror(-err),
+		       err == -ENODEV ? " (modprobe cuse)" : "");
 	return err;
 }
 
@@ -412,8 +413,8 @@ static int make_node(struct vhx_driver *driver)
 	node->driver = driver;
 	driver->server = node;
 	if (!access(driver->path, F_OK)) {
-		vhx_session_log(driver->session, VHX_LOG_ERR,
-				"%s: is there already", driver->path);
+		vhx_driver_log(driver, VHX_LOG_ERR,
+			       "%s: is there already", driver->path);
 		return -EEXIST;
 	}
 	fd = open_cuse(driver);

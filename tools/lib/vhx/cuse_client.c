@@ -19,9 +19,9 @@
 
 static void complain(const struct client *client, const char *what, int err)
 {
-	vhx_session_log(client->dev.driver->session, VHX_LOG_ERR,
-			"%s: process %d: %s: %s", client->dev.name,
-			client->owner.pid, what, strerror(-err));
+	vhx_driver_log(client->dev.driver, VHX_LOG_ERR,
+		       "%s: process %d: %s: %s", client->dev.name,
+		       client->owner.pid, what, vhx_region_strerror(err));
 }
 
 /* -- owner ------------------------------------------------------------------ */
@@ -35,9 +35,9 @@ static int set_owner(struct client *client, union arg *arg)
 		return -EBUSY;
 	err = vhx_remote_open(&client->owner, client->caller);
 	if (err)
-		vhx_session_log(client->dev.driver->session, VHX_LOG_ERR,
-				"%s: cannot see the process of thread %d (of another PID namespace?): %s",
-				client->dev.name, client->caller, strerror(-err));
+		vhx_driver_log(client->dev.driver, VHX_LOG_ERR,
+			       "%s: cannot see the process of thread %d (of another PID namespace?): %s",
+			       client->dev.name, client->caller, strerror(-err));
 	return err;
 }
 
@@ -132,10 +132,10 @@ static int set_backend_features(struct client *client, union arg *arg)
 static void leave_out(const struct client *client,
 		      const struct vhx_region *wanted)
 {
-	vhx_session_log(client->dev.driver->session, VHX_LOG_INFO,
-			"%s: process %d: memory %#llx+%#llx is private, and left out",
-			client->dev.name, client->owner.pid, wanted->gpa,
-			wanted->size);
+	vhx_driver_log(client->dev.driver, VHX_LOG_INFO,
+		       "%s: process %d: memory %#llx+%#llx is private, and left out",
+		       client->dev.name, client->owner.pid, wanted->gpa,
+		       wanted->size);
 }
 
 static int map_memory(struct client *client, union arg *arg,
@@ -152,8 +152,8 @@ static int map_memory(struct client *client, union arg *arg,
 			.uaddr = from->userspace_addr,
 		};
 
-		err = vhx_remote_map(&client->owner, &wanted, client->dev.wake,
-				     regions);
+		err = vhx_remote_map(&client->owner, &wanted,
+				     client->dev.driver->account, regions);
 		if (err == -EOPNOTSUPP) {
 			leave_out(client, &wanted);
 		} else if (err) {
@@ -163,9 +163,9 @@ static int map_memory(struct client *client, union arg *arg,
 	}
 	if (regions->nr || !arg->memory.nr)
 		return 0;
-	vhx_session_log(client->dev.driver->session, VHX_LOG_ERR,
-			"%s: process %d: guest memory is private; share it: -object memory-backend-memfd,id=m,size=...,share=on -machine memory-backend=m",
-			client->dev.name, client->owner.pid);
+	vhx_driver_log(client->dev.driver, VHX_LOG_ERR,
+		       "%s: process %d: guest memory is private; share it: -object memory-backend-memfd,id=m,size=...,share=on -machine memory-backend=m",
+		       client->dev.name, client->owner.pid);
 	return -EOPNOTSUPP;
 }
 
@@ -354,9 +354,9 @@ static void take_up_tap(struct client *client, const char *name, u64 offloads)
 	memset(dev->name, 0, sizeof(dev->name));
 	memcpy(dev->name, name, IFNAMSIZ);
 	if (offloads & ~(client->offloads | dev->driver->features))
-		vhx_session_log(dev->driver->session, VHX_LOG_INFO,
-				"%s: its tap has vnet_hdr=on: guests may leave checksums and segments to us",
-				dev->name);
+		vhx_driver_log(dev->driver, VHX_LOG_INFO,
+			       "%s: its tap has vnet_hdr=on: guests may leave checksums and segments to us",
+			       dev->name);
 	client->offloads = offloads;
 }
 
@@ -376,6 +376,9 @@ static int set_tap(struct client *client, struct vhx_queue *queue, int tap)
 		goto err_close;
 	}
 	vhx_cuse_stop(client, queue->index);
+	/* Another tap is another device: the other queue ends with the old one. */
+	if (client->dev.is_live && strcmp(name, client->dev.name))
+		vhx_cuse_stop(client, !queue->index);
 	take_up_tap(client, name, offloads);
 	err = take_up_features(client);
 	if (err)
@@ -507,9 +510,9 @@ int vhx_cuse_call(struct client *client, const struct call *call,
 		call->handle(client, arg);
 
 	if (err)
-		vhx_session_log(client->dev.driver->session, VHX_LOG_INFO,
-				"%s: %s: %s", client->dev.name, call->name,
-				strerror(-err));
+		vhx_driver_log(client->dev.driver, VHX_LOG_INFO,
+			       "%s: %s: %s", client->dev.name, call->name,
+			       strerror(-err));
 	return err;
 }
 

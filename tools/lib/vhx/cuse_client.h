@@ -6,6 +6,7 @@
 #include <linux/vhost.h>
 
 #include "device.h"
+#include "driver.h"
 #include "remote.h"
 #include "session.h"
 

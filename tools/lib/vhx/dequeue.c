@@ -210,8 +210,7 @@ static unsigned int dequeue(struct vhx_queue *queue,
 	u64 bytes = 0;
 	int ret, err;
 
-	ret = queue->ring.ops->fetch(&queue->ring, burst,
-				     min(nr, (unsigned int)VHX_PKTS_MAX));
+	ret = queue->ring.ops->fetch(&queue->ring, burst, nr);
 	if (ret <= 0) {
 		if (unlikely(ret < 0))
 			vhx_queue_fail(queue, ret);
@@ -259,7 +258,8 @@ bool vhx_queue_discard(struct vhx_queue *queue)
 
 	vhx_queue_lock(queue);
 	for (turn = 0; turn < DISCARD_BURSTS; turn++) {
-		if (!queue->is_taken_up || queue->is_broken)
+		if (!queue->is_taken_up || queue->is_broken ||
+		    vhx_queue_lacks_memory(queue))
 			break;
 		ret = queue->is_ready ? 0 : vhx_queue_find_areas(queue);
 		if (!ret)
@@ -285,6 +285,7 @@ bool vhx_queue_discard(struct vhx_queue *queue)
 unsigned int vhx_dequeue_burst(struct vhx_device *dev, unsigned int index,
 			       struct vhx_pkt *const *pkts, unsigned int nr)
 {
+	unsigned int part, done, sum = 0;
 	struct vhx_queue *queue;
 
 	if (unlikely(!(index & 1) || !nr))
@@ -292,7 +293,11 @@ unsigned int vhx_dequeue_burst(struct vhx_device *dev, unsigned int index,
 	queue = vhx_burst_enter(dev, index);
 	if (unlikely(!queue))
 		return 0;
-	nr = dequeue(queue, pkts, nr);
+	do {
+		part = min(nr - sum, (unsigned int)VHX_PKTS_MAX);
+		done = dequeue(queue, pkts + sum, part);
+		sum += done;
+	} while (done == part && sum < nr && queue->runs);
 	vhx_burst_leave(queue);
-	return nr;
+	return sum;
 }

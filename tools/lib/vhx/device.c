@@ -4,10 +4,11 @@
  * session locked.
  */
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "device.h"
+#include "driver.h"
 #include "session.h"
 
 /**
@@ -28,7 +29,6 @@ int vhx_device_init(struct vhx_device *dev, struct vhx_driver *driver,
 
 	dev->driver = driver;
 	dev->transport = transport;
-	dev->wake = driver->session->wake;
 	dev->max_queues = 2 * driver->queue_pairs;
 	dev->offered = driver->features;
 	strncpy(dev->name, name, sizeof(dev->name) - 1);
@@ -142,46 +142,72 @@ static void tell(struct vhx_queue *queue, bool is_up)
 
 	if (queue->is_up == is_up)
 		return;
-	queue->is_up = is_up;
-	if (is_up)
+	if (is_up) {
+		queue->is_up = true;
 		set_runs(queue, true);
+	}
 	if (driver->ops->vring_state_changed)
 		driver->ops->vring_state_changed(queue->dev, queue->index,
 						 is_up, driver->arg);
-	if (!is_up)
+	/* Until now its kick descriptor could be asked for. */
+	if (!is_up) {
+		queue->is_up = false;
 		set_runs(queue, false);
+	}
+}
+
+/**
+ * vhx_device_announce - tell the user to announce the guest
+ * @dev: the device; one that is not live yet is announced when it is
+ * @mac: the guest's address
+ */
+void vhx_device_announce(struct vhx_device *dev, const u8 *mac)
+{
+	const struct vhx_driver *driver = dev->driver;
+
+	dev->is_to_announce = !dev->is_live;
+	if (!dev->is_live)
+		memcpy(dev->mac, mac, sizeof(dev->mac));
+	else if (driver->ops->announced)
+		driver->ops->announced(dev, mac, driver->arg);
 }
 
 static void make_live(struct vhx_device *dev)
 {
-	const struct vhx_driver *driver = dev->driver;
+	struct vhx_driver *driver = dev->driver;
 	int err = 0;
 
 	if (driver->ops->new_device)
 		err = driver->ops->new_device(dev, driver->arg);
 	if (err < 0) {
-		vhx_session_log(driver->session, VHX_LOG_WARN,
-				"%s: device refused: %s", dev->name,
-				strerror(-err));
+		vhx_driver_log(driver, VHX_LOG_WARN,
+			       "%s: device refused: %s", dev->name,
+			       strerror(-err));
 		dev->is_refused = true;
 		dev->transport->hang_up(dev);
 		return;
 	}
 	dev->is_live = true;
+	dev->was_live = true;
+	if (dev->is_to_announce)
+		vhx_device_announce(dev, dev->mac);
 }
 
 /**
  * vhx_device_update - tell the user what has changed
  * @dev: the device
  *
- * A device is live while the queues of its first pair run.
+ * A device is live while a queue runs. Each starts by its own kick, and that of a
+ * guest which sends nothing may never come.
  */
 void vhx_device_update(struct vhx_device *dev)
 {
 	const struct vhx_driver *driver = dev->driver;
-	bool is_live = can_run(dev, 0) && can_run(dev, 1);
+	bool is_live = false;
 	unsigned int i;
 
+	for (i = 0; i < dev->nr_queues; i++)
+		is_live |= can_run(dev, i);
 	for (i = 0; i < dev->nr_queues; i++)
 		if (!is_live || !can_run(dev, i))
 			tell(dev->queue[i], false);
@@ -197,6 +223,16 @@ void vhx_device_update(struct vhx_device *dev)
 			tell(dev->queue[i], true);
 	for (i = 0; i < dev->nr_queues; i++)
 		vhx_queue_update_discard(dev->queue[i]);
+}
+
+static bool is_any_started(const struct vhx_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++)
+		if (dev->queue[i]->is_started)
+			return true;
+	return false;
 }
 
 /**
@@ -216,7 +252,12 @@ int vhx_device_set_features(struct vhx_device *dev, u64 features)
 
 	if (features & ~dev->offered)
 		return -EINVAL;
-	if (features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)) {
+	/*
+	 * While a queue runs, translations stay: QEMU switches the log on and off.
+	 * A guest that starts anew may have changed them, and nobody told us.
+	 */
+	if (features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) &&
+	    (!dev->iotlb || !is_any_started(dev))) {
 		iotlb = calloc(1, sizeof(*iotlb));
 		if (!iotlb)
 			return -ENOMEM;
@@ -226,7 +267,8 @@ int vhx_device_set_features(struct vhx_device *dev, u64 features)
 	}
 	lock_queues(dev);
 	dev->features = features;
-	swap(dev->iotlb, iotlb);
+	if (iotlb || !(features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)))
+		swap(dev->iotlb, iotlb);
 	for (i = 0; i < dev->nr_queues; i++)
 		vhx_queue_set_features(dev->queue[i]);
 	unlock_queues_anew(dev);
@@ -300,28 +342,23 @@ int vhx_device_remove_region(struct vhx_device *dev, u64 gpa, u64 uaddr,
  * @offset: where in it the bitmap begins
  * @len: bytes of it
  *
- * Return: 0, -EINVAL (the file ends before it), or an errno of mmap()
+ * Return: 0, -EINVAL (empty), or as vhx_mapping_create()
  */
 int vhx_device_set_log(struct vhx_device *dev, int fd, u64 offset, u64 len)
 {
-	u64 skip = offset % (u64)sysconf(_SC_PAGESIZE), end;
 	struct vhx_mapping *log;
-	struct stat st;
 	int err;
+	u8 *ptr;
 
-	if (!len || __builtin_add_overflow(offset, len, &end))
+	if (!len)
 		return -EINVAL;
-	if (fstat(fd, &st))
-		return -errno;
-	if (S_ISREG(st.st_mode) && end > (u64)st.st_size)
-		return -EINVAL;
-	log = vhx_mapping_create(fd, offset - skip, len + skip, dev->wake,
-				 &err);
-	if (!log)
+	err = vhx_mapping_create(dev->driver->account, fd, offset, len, &log,
+				 &ptr);
+	if (err)
 		return err;
 	lock_queues(dev);
 	swap(dev->log, log);
-	dev->log_off = skip;
+	dev->log_off = (u64)(ptr - dev->log->start);
 	dev->log_len = len;
 	unlock_queues_anew(dev);
 	if (log)
@@ -357,12 +394,13 @@ int vhx_device_update_iotlb(struct vhx_device *dev, u64 iova, u64 size,
 	for (i = 0; i < dev->nr_queues; i++) {
 		vhx_xlate_answer(&dev->queue[i]->mem.xlate, &entry);
 		dev->queue[i]->is_ready = false;
+		dev->queue[i]->waits = false;
 	}
 	unlock_queues(dev);
 	for (i = 0; i < dev->nr_queues; i++) {
 		vhx_queue_take_up(dev->queue[i]);
 		/* Users who sleep until the guest kicks may have something to do. */
-		vhx_signal(dev->driver->session, dev->queue[i]->kick);
+		vhx_signal(&dev->driver->session->signals, dev->queue[i]->kick);
 	}
 	return 0;
 }
@@ -431,6 +469,53 @@ bool vhx_device_is_cut(const struct vhx_device *dev)
 	return vhx_region_is_cut(&dev->regions) ||
 	       (dev->log && __atomic_load_n(&dev->log->is_cut,
 					    __ATOMIC_ACQUIRE));
+}
+
+static void tell_broken(struct vhx_queue *queue, const char *why, int err)
+{
+	struct vhx_driver *driver = queue->dev->driver;
+
+	vhx_signal(&driver->session->signals, queue->err);
+	vhx_driver_log(driver, VHX_LOG_WARN,
+		       "%s: queue %u stopped: %s: %s", queue->dev->name,
+		       queue->index, why, strerror(-err));
+	if (driver->ops->vring_broken)
+		driver->ops->vring_broken(queue->dev, queue->index, why,
+					  driver->arg);
+}
+
+/**
+ * vhx_device_tell_news - tell client, operator and user of queues that are broken
+ * @dev: the device
+ */
+void vhx_device_tell_news(struct vhx_device *dev)
+{
+	const char *why = NULL;
+	unsigned int i;
+	bool is_news;
+	int err = 0;
+
+	if (!__atomic_exchange_n(&dev->has_news, false, __ATOMIC_ACQUIRE))
+		return;
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct vhx_queue *queue = dev->queue[i];
+
+		vhx_queue_lock(queue);
+		is_news = queue->is_untold;
+		queue->is_untold = false;
+		if (is_news) {
+			why = queue->why_broken ? queue->why_broken : "?";
+			err = queue->err_broken;
+		}
+		vhx_queue_unlock(queue);
+		if (is_news)
+			tell_broken(queue, why, err);
+	}
+}
+
+void vhx_device_disconnect(struct vhx_device *dev)
+{
+	dev->transport->hang_up(dev);
 }
 
 struct vhx_driver *vhx_device_driver(const struct vhx_device *dev)

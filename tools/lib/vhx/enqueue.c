@@ -13,6 +13,14 @@
 /* Fetches for one frame: far more than a guest with whole buffers needs. */
 #define FETCHES_MAX	128
 
+/*
+ * Descriptors that a frame may cost, and bytes that pay for one more; what was
+ * not used of that is kept for later, up to VHX_SHARE_MAX. A guest that gives 19 pages
+ * in a buffer, as without mergeable ones, needs 20.
+ */
+#define SHARE_OF_FRAME	64
+#define SHARE_BYTES	8
+
 /* Bytes of a frame that are known when all of it was written. */
 #define PATCHES		4
 
@@ -130,6 +138,7 @@ static int fetch(struct vhx_queue *queue, unsigned int want)
 	queue->burst.nr = 0;
 	ret = queue->ring.ops->fetch(&queue->ring, &queue->burst,
 				     min(want, (unsigned int)VHX_PKTS_MAX));
+	queue->share -= (int)queue->burst.nr_steps;
 	return ret < 0 ? ret : ret ? 0 : NO_BUFFERS;
 }
 
@@ -297,7 +306,8 @@ static int put_slowly(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 		return 0;
 	}
 	while (!err && frame.done < frame.len) {
-		if (frame.nr_chains == max || frame.nr_fetches == FETCHES_MAX) {
+		if (frame.nr_chains == max || frame.nr_fetches == FETCHES_MAX ||
+		    queue->share < 0) {
 			queue->stats.drop_room++;
 			give_back(queue, &frame);
 			return 0;
@@ -513,13 +523,34 @@ static int publish(struct vhx_queue *queue)
 	return err;
 }
 
+/*
+ * A guest decides how many descriptors its buffers have, empty ones, too, and so
+ * what a frame costs its sender: each brings a share.
+ */
+static void add_share(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
+		      unsigned int nr)
+{
+	unsigned int i;
+
+	queue->share = min(queue->share + (int)nr * SHARE_OF_FRAME,
+			   VHX_SHARE_MAX);
+	for (i = 0; unlikely(queue->share <= 0) && i < nr; i++)
+		queue->share += (int)(pkts[i]->len / SHARE_BYTES);
+}
+
 static unsigned int enqueue(struct vhx_queue *queue,
 			    struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	unsigned int i = 0;
 	int err = 0, ret;
 
+	add_share(queue, pkts, nr);
 	while (i < nr && !err) {
+		if (unlikely(queue->share < 0)) {
+			queue->stats.drop_share += nr - i;
+			i = nr;
+			break;
+		}
 		if (queue->cursor == queue->burst.nr)
 			err = fetch(queue, nr - i);
 		/* Of long frames: there is room for one more. */
@@ -537,41 +568,10 @@ static unsigned int enqueue(struct vhx_queue *queue,
 	return i;
 }
 
-/**
- * vhx_queue_look_ahead - ask for translations of the buffers that come next
- * @queue: a receiveq; without an IOTLB this does nothing
- *
- * A frame is not kept for a guest whose buffer has no translation yet: its sender
- * would have to. So they are asked for before there is a frame.
- *
- * Context: the queue is locked
- */
-void vhx_queue_look_ahead(struct vhx_queue *queue)
-{
-	struct vhx_burst *burst = &queue->burst;
-	unsigned int i, k;
-	int ret;
-
-	if (likely(!queue->mem.xlate.iotlb) || !queue->is_ready)
-		return;
-	ret = queue->ring.ops->fetch(&queue->ring, burst, VHX_PKTS_MAX);
-	for (i = 0; ret > 0 && i < burst->nr; i++)
-		for (k = 0; k < burst->chain[i].nr_in; k++)
-			vhx_xlate_want(&queue->mem.xlate,
-				       burst->chain[i].slot[k].addr,
-				       burst->chain[i].slot[k].len,
-				       VHOST_ACCESS_WO);
-	if (ret > 0)
-		vhx_ring_unfetch(&queue->ring, &burst->chain[0]);
-	else if (ret < 0)
-		vhx_queue_fail(queue, ret);
-	queue->cursor = 0;
-	burst->nr = 0;
-}
-
 unsigned int vhx_enqueue_burst(struct vhx_device *dev, unsigned int index,
 			       struct vhx_pkt *const *pkts, unsigned int nr)
 {
+	unsigned int part, done, sum = 0;
 	struct vhx_queue *queue;
 
 	if (unlikely((index & 1) || !nr))
@@ -579,9 +579,13 @@ unsigned int vhx_enqueue_burst(struct vhx_device *dev, unsigned int index,
 	queue = vhx_burst_enter(dev, index);
 	if (unlikely(!queue))
 		return 0;
-	nr = enqueue(queue, pkts, min(nr, (unsigned int)VHX_PKTS_MAX));
+	do {
+		part = min(nr - sum, (unsigned int)VHX_PKTS_MAX);
+		done = enqueue(queue, pkts + sum, part);
+		sum += done;
+	} while (done == part && sum < nr && queue->runs);
 	if (queue->runs)
 		vhx_queue_look_ahead(queue);
 	vhx_burst_leave(queue);
-	return nr;
+	return sum;
 }

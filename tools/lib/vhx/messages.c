@@ -36,6 +36,8 @@
 
 /* virtio 1.3 §5.1.4 */
 #define MTU_MIN	68
+/* SEND_RARP in a second; QEMU sends one a migration. */
+#define RARPS_MAX	8
 
 /* The fd is the device's from here on. */
 static int take_fd(struct conn *conn)
@@ -72,22 +74,26 @@ static int set_features(struct conn *conn, union payload *arg)
 
 static int get_protocol_features(struct conn *conn, union payload *arg)
 {
-	(void)conn;
-	arg->num = PROTOCOL_FEATURES;
+	arg->num = PROTOCOL_FEATURES & conn->dev.driver->protocol_features;
 	return 0;
 }
 
 static int set_protocol_features(struct conn *conn, union payload *arg)
 {
-	if (arg->num & ~PROTOCOL_FEATURES)
+	if (arg->num & ~(PROTOCOL_FEATURES &
+			 conn->dev.driver->protocol_features))
 		return -EINVAL;
 	conn->protocol_features = arg->num;
 	return 0;
 }
 
+/*
+ * Rings, as rust-vmm takes it. QEMU takes it for pairs and asks for no more, so it
+ * hears of a port with fewer by the message of a ring that is not there.
+ */
 static int get_queue_num(struct conn *conn, union payload *arg)
 {
-	arg->num = conn->dev.max_queues / 2;
+	arg->num = conn->dev.max_queues;
 	return 0;
 }
 
@@ -105,13 +111,23 @@ static int do_nothing(struct conn *conn, union payload *arg)
 	return 0;
 }
 
+/* Of what is mapped: not the last of its file, and not to be waited for. */
+static void close_mapped(struct conn *conn, unsigned int i)
+{
+	if (conn->dev.driver->account->takes_any)
+		return;
+	close(conn->fd[i]);
+	conn->fd[i] = -1;
+}
+
 static int map_region(struct conn *conn, const struct wire_region *wire, int fd,
 		      struct vhx_region *region)
 {
 	*region = (struct vhx_region){
 		.gpa = wire->gpa, .size = wire->size, .uaddr = wire->uaddr,
 	};
-	return vhx_region_map(region, fd, wire->offset, conn->dev.wake);
+	return vhx_region_map(region, fd, wire->offset,
+			      conn->dev.driver->account);
 }
 
 static int set_mem_table(struct conn *conn, union payload *arg)
@@ -138,6 +154,8 @@ static int set_mem_table(struct conn *conn, union payload *arg)
 	}
 	if (!err)
 		vhx_device_set_regions(&conn->dev, regions);
+	for (i = 0; i < arg->memory.nr && !err; i++)
+		close_mapped(conn, i);
 	/* The old ones, or those that are not wanted. */
 	vhx_region_unmap_all(regions);
 	free(regions);
@@ -147,18 +165,27 @@ static int set_mem_table(struct conn *conn, union payload *arg)
 /* QEMU 7.2 says this, and the next, once for each queue pair. */
 static int add_mem_reg(struct conn *conn, union payload *arg)
 {
-	struct vhx_region region;
-	bool is_there;
+	const struct wire_region *wire = &arg->one_region.region;
+	struct vhx_region region = {
+		.gpa = wire->gpa, .size = wire->size, .uaddr = wire->uaddr,
+	};
+	struct vhx_account *account = conn->dev.driver->account;
 	int err;
 
-	err = map_region(conn, &arg->one_region.region, conn->fd[0], &region);
+	err = vhx_region_identify(&region, conn->fd[0], wire->offset, account);
+	if (!err && vhx_region_is_there(&conn->dev.regions, &region)) {
+		close_mapped(conn, 0);
+		return 0;
+	}
+	if (!err)
+		err = map_region(conn, wire, conn->fd[0], &region);
 	if (err)
 		return err;
-	is_there = vhx_region_is_there(&conn->dev.regions, &region);
-	if (!is_there)
-		err = vhx_device_add_region(&conn->dev, &region);
-	if (err || is_there)
+	err = vhx_device_add_region(&conn->dev, &region);
+	if (err)
 		vhx_region_unmap(&region);
+	else
+		close_mapped(conn, 0);
 	return err;
 }
 
@@ -174,8 +201,12 @@ static int rem_mem_reg(struct conn *conn, union payload *arg)
 
 static int set_log_base(struct conn *conn, union payload *arg)
 {
-	return vhx_device_set_log(&conn->dev, conn->fd[0], arg->log.offset,
-				  arg->log.size);
+	int err = vhx_device_set_log(&conn->dev, conn->fd[0], arg->log.offset,
+				     arg->log.size);
+
+	if (!err)
+		close_mapped(conn, 0);
+	return err;
 }
 
 static int set_vring_num(struct conn *conn, union payload *arg)
@@ -249,14 +280,25 @@ static int set_vring_err(struct conn *conn, union payload *arg)
 	return set_vring_fd(conn, arg, vhx_queue_set_err);
 }
 
+/* All others hear of it. */
+static bool may_announce(struct conn *conn)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec != conn->rarp_s)
+		conn->nr_rarps = 0;
+	conn->rarp_s = now.tv_sec;
+	return conn->nr_rarps++ < RARPS_MAX;
+}
+
 static int send_rarp(struct conn *conn, union payload *arg)
 {
-	const struct vhx_driver *driver = conn->dev.driver;
 	u8 mac[sizeof(arg->num)];
 
 	memcpy(mac, &arg->num, sizeof(mac));
-	if (driver->ops->announced)
-		driver->ops->announced(&conn->dev, mac, driver->arg);
+	if (may_announce(conn))
+		vhx_device_announce(&conn->dev, mac);
 	return 0;
 }
 
@@ -268,17 +310,30 @@ static int set_mtu(struct conn *conn, union payload *arg)
 	return 0;
 }
 
+/* Bursts send there, and do not wait: it is a socket as the front-end's own. */
+static bool is_unix_socket(int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+	       domain == AF_UNIX;
+}
+
 static int set_backend_req_fd(struct conn *conn, union payload *arg)
 {
-	int old, fd = take_fd(conn);
+	int old, fd;
 
 	(void)arg;
+	if (!is_unix_socket(conn->fd[0]))
+		return -ENOTSOCK;
+	fd = take_fd(conn);
 	pthread_mutex_lock(&conn->request_mutex);
 	old = conn->request_fd;
 	conn->request_fd = fd;
 	pthread_mutex_unlock(&conn->request_mutex);
 	if (old >= 0)
-		close(old);
+		vhx_account_close(conn->dev.driver->account, old);
 	return 0;
 }
 
@@ -319,7 +374,8 @@ static int set_status(struct conn *conn, union payload *arg)
  * @size: bytes of its payload; ANY_SIZE: the handler checks
  * @min_fds: file descriptors with it at least
  * @max_fds: and at most
- * @reply_size: the payload is sent back by so many bytes; NO_REPLY: not at all
+ * @reply_size: the payload is sent back by so many bytes; NO_REPLY: not at all;
+ *              0: with NEED_REPLY, the u64 of other messages in its place
  * @needs: protocol feature that must be negotiated, or 0
  */
 struct message {
@@ -438,18 +494,21 @@ int vhx_message_run(struct conn *conn)
 	bool wants_ack = (conn->header.flags & FLAGS_NEED_REPLY) &&
 			 (conn->protocol_features & PROTOCOL_REPLY_ACK);
 	int err = check_message(conn, message);
+	bool has_reply;
 
 	if (!err)
 		err = message->handle(conn, &conn->payload);
 	if (err)
-		vhx_session_log(conn->dev.driver->session, VHX_LOG_WARN,
-				"%s: message %u (%s): %s", conn->dev.name,
-				conn->header.request,
-				message ? message->name : "unknown or not negotiated",
-				strerror(-err));
-	if (!err && message->reply_size != NO_REPLY)
+		vhx_driver_log(conn->dev.driver, VHX_LOG_WARN,
+			       "%s: message %u (%s): %s", conn->dev.name,
+			       conn->header.request,
+			       message ? message->name : "unknown or not negotiated",
+			       vhx_region_strerror(err));
+	has_reply = message && message->reply_size != NO_REPLY &&
+		    (message->reply_size || !wants_ack);
+	if (!err && has_reply)
 		return send_reply(conn, message->reply_size);
-	if (!wants_ack || (message && message->reply_size != NO_REPLY))
+	if (!wants_ack || has_reply)
 		return err;
 	conn->payload.num = !!err;
 	return send_reply(conn, sizeof(conn->payload.num));

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* What clients ask of a device, whatever transport brings it. */
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
+#include "driver.h"
 #include "proto.h"
+#include "session.h"
 
 /**
  * vhx_proto_set_vring_num - VHOST_SET_VRING_NUM
@@ -94,24 +92,6 @@ int vhx_proto_set_vring_endian(struct vhx_device *dev,
 	return vhx_queue_set_endian(queue, state->num == 1);
 }
 
-/* Bursts write there: it must be nothing that makes them wait. */
-static bool is_eventfd(int fd)
-{
-	char path[32], target[32];
-	ssize_t len;
-	int flags;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, target, sizeof(target) - 1);
-	if (len < 0)
-		return false;
-	target[len] = 0;
-	if (strcmp(target, "anon_inode:[eventfd]"))
-		return false;
-	flags = fcntl(fd, F_GETFL);
-	return flags >= 0 && !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 /**
  * vhx_proto_set_vring_fd - VHOST_SET_VRING_KICK, _CALL, _ERR
  * @dev: the device
@@ -128,10 +108,10 @@ int vhx_proto_set_vring_fd(struct vhx_device *dev, unsigned int index, int fd,
 
 	int err = queue ? -EINVAL : -ENOBUFS;
 
-	if (queue && (fd < 0 || is_eventfd(fd)))
+	if (queue && (fd < 0 || vhx_signal_can(&dev->driver->session->signals, fd)))
 		return set(queue, fd);
 	if (fd >= 0)
-		close(fd);
+		vhx_account_close(dev->driver->account, fd);
 	return err;
 }
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "burst.h"
+#include "driver.h"
 #include "session.h"
 
 struct vhx_queue *vhx_queue_create(struct vhx_device *dev, unsigned int index)
@@ -172,11 +173,19 @@ int vhx_queue_find_areas(struct vhx_queue *queue)
 void vhx_queue_fail(struct vhx_queue *queue, int err)
 {
 	/* The client was asked for an address, and its answer goes on. */
-	if (err == -EAGAIN)
+	if (err == -EAGAIN) {
+		queue->waits = true;
 		return;
+	}
 	queue->is_broken = true;
 	queue->runs = false;
-	vhx_notify_error(queue, err);
+	queue->stats.errors++;
+	queue->why_broken = queue->ring.cause;
+	queue->err_broken = err;
+	queue->is_untold = true;
+	/* Not from here: the log and callbacks may ask something of the queue. */
+	__atomic_store_n(&queue->dev->has_news, true, __ATOMIC_RELEASE);
+	vhx_session_wake(queue->dev->driver->session);
 }
 
 /**
@@ -189,7 +198,6 @@ void vhx_queue_set_memory(struct vhx_queue *queue)
 {
 	struct vhx_device *dev = queue->dev;
 	struct vhx_mem *mem = &queue->mem;
-	int err;
 
 	vhx_xlate_reset(&mem->xlate, &dev->regions, dev->iotlb);
 	mem->dirty.log = NULL;
@@ -198,11 +206,10 @@ void vhx_queue_set_memory(struct vhx_queue *queue)
 		mem->dirty.len = dev->log_len;
 	}
 	queue->is_ready = false;
-	if (queue->is_taken_up && !queue->is_broken && !mem->xlate.iotlb) {
-		err = vhx_queue_find_areas(queue);
-		if (err)
-			vhx_queue_fail(queue, err);
-	}
+	queue->waits = false;
+	/* A region that is being replaced: the ring goes on with the new one. */
+	if (queue->is_taken_up && !queue->is_broken && !mem->xlate.iotlb)
+		vhx_queue_find_areas(queue);
 }
 
 static bool takes_gso(const struct vhx_device *dev, unsigned int feature)
@@ -276,6 +283,7 @@ static int take_up(struct vhx_queue *queue)
 	if (err)
 		return err;
 	vhx_queue_set_features(queue);
+	queue->share = VHX_SHARE_MAX;
 	err = vhx_queue_find_areas(queue);
 	if (err)
 		return err;
@@ -496,16 +504,13 @@ static void set_fd(struct vhx_queue *queue, int *to, int fd)
  *
  * Calls that went nowhere may have been missed: the new one gets one.
  *
- * Return: 0, -EINVAL (it takes none)
+ * Return: 0
  */
 int vhx_queue_set_call(struct vhx_queue *queue, int fd)
 {
-	const u64 one = 1;
-
 	set_fd(queue, &queue->call, fd);
-	if (fd >= 0 && queue->is_started &&
-	    write(fd, &one, sizeof(one)) != sizeof(one))
-		return -EINVAL;
+	if (queue->is_started)
+		vhx_signal(&queue->dev->driver->session->signals, fd);
 	return 0;
 }
 

@@ -5,25 +5,30 @@
 
 #include <stddef.h>
 #include <sys/types.h>
-#include "ring_env.h"
+
+#include "account.h"
 
 /* As QEMU's and KVM's memory slots. */
 #define VHX_REGIONS_MAX		509
+/* Mappings of all peers: the kernel has 65530 for the whole program. */
+#define VHX_MAPPINGS_MAX	32000
 
 /**
  * struct vhx_mapping - memory of a peer's file, which may be cut off
+ * @chore: unmaps it
  * @start: first byte; NULL: not in use
- * @len: bytes
- * @wake: eventfd to signal when it was cut off
+ * @len: bytes, in whole blocks of the file
+ * @account: whose it is
  * @is_cut: it was, and memory of our own is in its place
  * @next: another one, in use or not
  *
  * None is ever freed, so that a signal handler may walk over them.
  */
 struct vhx_mapping {
+	struct vhx_chore chore;
 	u8 *start;
 	size_t len;
-	int wake;
+	struct vhx_account *account;
 	bool is_cut;
 	struct vhx_mapping *next;
 };
@@ -75,11 +80,15 @@ static inline bool vhx_is_aligned_alike(u64 a, u64 b)
 	return !((a ^ b) & (VRING_DESC_ALIGN_SIZE - 1));
 }
 
-struct vhx_mapping *vhx_mapping_create(int fd, u64 offset, u64 len, int wake,
-				       int *err);
+int vhx_mapping_create(struct vhx_account *account, int fd, u64 offset, u64 len,
+		       struct vhx_mapping **mapping, u8 **ptr);
 void vhx_mapping_destroy(struct vhx_mapping *mapping);
 
-int vhx_region_map(struct vhx_region *region, int fd, u64 offset, int wake);
+int vhx_region_identify(struct vhx_region *region, int fd, u64 offset,
+			const struct vhx_account *account);
+int vhx_region_map(struct vhx_region *region, int fd, u64 offset,
+		   struct vhx_account *account);
+const char *vhx_region_strerror(int err);
 void vhx_region_unmap(struct vhx_region *region);
 int vhx_region_add(struct vhx_regions *regions,
 		   const struct vhx_region *region);

@@ -211,7 +211,8 @@ static int open_file(const struct vhx_remote *remote, const struct vma *vma)
 
 static int map_piece(const struct vhx_remote *remote,
 		     const struct vhx_region *wanted, const struct vma *vma,
-		     u64 first, u64 end, int wake, struct vhx_regions *regions)
+		     u64 first, u64 end, struct vhx_account *account,
+		     struct vhx_regions *regions)
 {
 	struct vhx_region region = {
 		.gpa = wanted->gpa + (first - wanted->uaddr),
@@ -222,8 +223,8 @@ static int map_piece(const struct vhx_remote *remote,
 	if (fd < 0)
 		return fd;
 	err = vhx_region_map(&region, fd, vma->offset + (first - vma->start),
-			     wake);
-	close(fd);
+			     account);
+	vhx_account_close(account, fd);
 	if (err)
 		return err;
 	err = vhx_region_add(regions, &region);
@@ -233,8 +234,8 @@ static int map_piece(const struct vhx_remote *remote,
 }
 
 static int map_vmas(const struct vhx_remote *remote, FILE *maps,
-		    const struct vhx_region *wanted, int wake,
-		    struct vhx_regions *regions)
+		    const struct vhx_region *wanted,
+		    struct vhx_account *account, struct vhx_regions *regions)
 {
 	u64 first = wanted->uaddr, end = wanted->uaddr + wanted->size, at = first;
 	struct vma vma, piece = { .end = 0 };
@@ -252,7 +253,7 @@ static int map_vmas(const struct vhx_remote *remote, FILE *maps,
 				   vma.offset - piece.offset ==
 				   vma.start - piece.start)) {
 			err = map_piece(remote, wanted, &piece, first, at,
-					wake, regions);
+					account, regions);
 			if (err)
 				return err;
 			first = at;
@@ -264,14 +265,14 @@ static int map_vmas(const struct vhx_remote *remote, FILE *maps,
 	}
 	if (at < end)
 		return -EFAULT;
-	return map_piece(remote, wanted, &piece, first, end, wake, regions);
+	return map_piece(remote, wanted, &piece, first, end, account, regions);
 }
 
 /**
  * vhx_remote_map - map memory of the process here as well
  * @remote: the process
  * @wanted: gpa, size and uaddr of it
- * @wake: see vhx_region_map()
+ * @account: see vhx_region_map()
  * @regions: where it is added, as one region or several
  *
  * Return: 0, -EOPNOTSUPP (private memory, in part or all), -EFAULT (nothing there, or empty, or
@@ -279,7 +280,7 @@ static int map_vmas(const struct vhx_remote *remote, FILE *maps,
  * cannot be opened), -EINVAL (its file ends before), -ENOMEM
  */
 int vhx_remote_map(const struct vhx_remote *remote,
-		   const struct vhx_region *wanted, int wake,
+		   const struct vhx_region *wanted, struct vhx_account *account,
 		   struct vhx_regions *regions)
 {
 	char path[32];
@@ -293,7 +294,7 @@ int vhx_remote_map(const struct vhx_remote *remote,
 	maps = fopen(path, "re");
 	if (!maps)
 		return -errno;
-	err = map_vmas(remote, maps, wanted, wake, regions);
+	err = map_vmas(remote, maps, wanted, account, regions);
 	fclose(maps);
 	return err;
 }

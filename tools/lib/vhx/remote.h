@@ -23,7 +23,7 @@ bool vhx_remote_has_thread(const struct vhx_remote *remote, pid_t tid);
 int vhx_remote_take_fd(const struct vhx_remote *remote, int fd,
 		       const char *kind);
 int vhx_remote_map(const struct vhx_remote *remote,
-		   const struct vhx_region *wanted, int wake,
+		   const struct vhx_region *wanted, struct vhx_account *account,
 		   struct vhx_regions *regions);
 
 #endif /* VHX_REMOTE_H */

@@ -17,6 +17,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s64 s64;
 
 #ifdef __CHECKER__
 #define __force			__attribute__((force))
@@ -26,6 +27,7 @@ typedef __u64 u64;
 #define __user
 #endif
 
+#define BIT_ULL(nr)		(1ULL << (nr))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))

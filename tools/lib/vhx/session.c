@@ -2,12 +2,12 @@
 /* The event loop. */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "driver.h"
 #include "session.h"
 
 /* Events before others who wait for the session get their turn. */
@@ -25,11 +25,16 @@ static void on_wake(struct vhx_source *source, u32 events)
 int vhx_session_create(struct vhx_session **result)
 {
 	struct vhx_session *session = calloc(1, sizeof(*session));
+	pthread_mutexattr_t attr;
 	int err;
 
 	if (!session)
 		return -ENOMEM;
-	pthread_mutex_init(&session->mutex, NULL);
+	/* A callback may register and start drivers. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&session->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
 	session->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (session->epoll < 0)
 		goto err_free;
@@ -40,7 +45,7 @@ int vhx_session_create(struct vhx_session **result)
 	session->wake_source.ready = on_wake;
 	if (vhx_session_add(session, &session->wake_source, EPOLLIN))
 		goto err_close_wake;
-	vhx_signal_open(session);
+	vhx_signal_open(&session->signals);
 	*result = session;
 	return 0;
 
@@ -65,7 +70,7 @@ void vhx_session_destroy(struct vhx_session *session)
 	vhx_session_stop(session);
 	while (session->drivers)
 		vhx_driver_unregister(session->drivers);
-	vhx_signal_close(session);
+	vhx_signal_close(&session->signals);
 	close(session->wake);
 	close(session->epoll);
 	pthread_mutex_destroy(&session->mutex);
@@ -76,26 +81,6 @@ void vhx_session_set_log(struct vhx_session *session, vhx_log_fn log, void *arg)
 {
 	session->log = log;
 	session->log_arg = arg;
-}
-
-/**
- * vhx_session_log - a message to the user
- * @session: the session
- * @level: how much it matters
- * @format: as printf()'s, without a newline
- */
-void vhx_session_log(const struct vhx_session *session,
-		     enum vhx_log_level level, const char *format, ...)
-{
-	char message[256];
-	va_list args;
-
-	if (!session->log)
-		return;
-	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
-	session->log(level, message, session->log_arg);
 }
 
 /**
@@ -148,11 +133,13 @@ int vhx_session_fd(const struct vhx_session *session)
 static int dispatch(struct vhx_session *session)
 {
 	struct epoll_event event;
-	struct vhx_driver *driver;
+	struct vhx_driver *driver, *gone;
 	int nr = 0;
 
 	pthread_mutex_lock(&session->mutex);
-	while (nr < TURN_EVENTS &&
+	session->is_busy = true;
+	/* What a callback unregistered goes before the next event. */
+	while (nr < TURN_EVENTS && !session->has_leaving &&
 	       epoll_wait(session->epoll, &event, 1, 0) == 1) {
 		struct vhx_source *source = event.data.ptr;
 
@@ -163,7 +150,9 @@ static int dispatch(struct vhx_session *session)
 			if (driver->is_started)
 				driver->serve->reap(driver);
 	}
+	gone = vhx_driver_let_go(session);
 	pthread_mutex_unlock(&session->mutex);
+	vhx_driver_free(gone);
 	return nr;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* What a user asks of a queue beside bursts. */
+#include <string.h>
 #include <sys/uio.h>
 
 #include "device.h"
@@ -12,14 +13,18 @@ static struct vhx_queue *find_queue(const struct vhx_device *dev,
 }
 
 int vhx_queue_get_stats(const struct vhx_device *dev, unsigned int index,
-			struct vhx_queue_stats *stats)
+			struct vhx_queue_stats *stats, size_t size)
 {
 	const struct vhx_queue *queue = find_queue(dev, index);
+	struct vhx_queue_stats now;
 
 	if (!queue)
 		return -ENOENT;
-	*stats = queue->stats;
-	stats->iotlb_misses = queue->mem.xlate.asked;
+	now = queue->stats;
+	now.iotlb_misses = queue->mem.xlate.asked;
+	/* Of a program that is older, or newer: what both know. */
+	memset(stats, 0, size);
+	memcpy(stats, &now, min(size, sizeof(now)));
 	return 0;
 }
 
@@ -61,12 +66,15 @@ int vhx_queue_notification(struct vhx_device *dev, unsigned int index,
 		drain(queue->kick);
 	vhx_queue_lock(queue);
 	queue->wants_kicks = is_on;
-	if (queue->runs && queue->is_taken_up &&
+	if (queue->runs && queue->is_taken_up && !vhx_queue_lacks_memory(queue) &&
 	    (queue->is_ready || !vhx_queue_find_areas(queue)))
 		ret = is_on ? queue->ring.ops->arm(&queue->ring) :
 			      queue->ring.ops->disarm(&queue->ring);
 	if (ret < 0 && ret != -ENOENT)
 		vhx_queue_fail(queue, ret);
+	/* What is there cannot be read yet: one is woken by the answer. */
+	if (ret > 0 && queue->waits)
+		ret = 0;
 	vhx_queue_unlock(queue);
 	return ret < 0 ? -ENOENT : ret;
 }

@@ -12,6 +12,8 @@
 #include "proto.h"
 #include "vhost_user.h"
 
+/* File descriptors that the kernel lets one message bring: SCM_MAX_FD. */
+#define FDS_AT_ONCE	253
 /* Back-end to front-end. */
 #define BACKEND_IOTLB_MSG	1
 
@@ -20,13 +22,14 @@ static struct conn *conn_of(struct vhx_device *dev)
 	return (struct conn *)((char *)dev - offsetof(struct conn, dev));
 }
 
+/* Of any kind: what was asked for was taken. */
 static void close_fds(struct conn *conn)
 {
 	while (conn->nr_fds) {
 		int fd = conn->fd[--conn->nr_fds];
 
 		if (fd >= 0)
-			close(fd);
+			vhx_account_close(conn->dev.driver->account, fd);
 	}
 }
 
@@ -49,7 +52,8 @@ static int take_fds(struct conn *conn, struct msghdr *msg)
 			if (conn->nr_fds < WIRE_REGIONS) {
 				conn->fd[conn->nr_fds++] = fd;
 			} else {
-				close(fd);
+				vhx_account_close(conn->dev.driver->account,
+						  fd);
 				err = -E2BIG;
 			}
 		}
@@ -60,7 +64,8 @@ static int take_fds(struct conn *conn, struct msghdr *msg)
 /* Reads on. Return: 1: the message is whole, 0: it is not, or an errno. */
 static int read_on(struct conn *conn)
 {
-	char control[CMSG_SPACE(sizeof(int) * WIRE_REGIONS)];
+	/* Those that had no room the kernel would close, and we would wait. */
+	char control[CMSG_SPACE(sizeof(int) * FDS_AT_ONCE)];
 	bool is_header = conn->have < sizeof(conn->header);
 	struct iovec iov;
 	struct msghdr msg = {
@@ -92,6 +97,21 @@ static int read_on(struct conn *conn)
 	return conn->have == sizeof(conn->header) + conn->size;
 }
 
+static void hang_up(struct vhx_device *dev)
+{
+	__atomic_store_n(&conn_of(dev)->is_dead, true, __ATOMIC_RELAXED);
+	vhx_session_wake(dev->driver->session);
+}
+
+static bool has_fds(const struct conn *conn)
+{
+	unsigned int i;
+
+	for (i = 0; i < conn->nr_fds && conn->fd[i] < 0; i++)
+		;
+	return i < conn->nr_fds;
+}
+
 static void on_message(struct vhx_source *source, u32 events)
 {
 	struct conn *conn = (struct conn *)((char *)source -
@@ -99,7 +119,7 @@ static void on_message(struct vhx_source *source, u32 events)
 	int ret;
 
 	(void)events;
-	if (conn->is_dead)
+	if (__atomic_load_n(&conn->is_dead, __ATOMIC_RELAXED))
 		return;
 	ret = read_on(conn);
 	/* The payload follows its header at once, mostly. */
@@ -107,16 +127,20 @@ static void on_message(struct vhx_source *source, u32 events)
 		ret = read_on(conn);
 	if (ret > 0) {
 		ret = vhx_message_run(conn);
+		/* Those that nobody took are a peer's of which enough wait. */
+		if (has_fds(conn) &&
+		    vhx_account_is_behind(conn->dev.driver->account))
+			ret = -ETOOMANYREFS;
 		close_fds(conn);
 		conn->have = 0;
 		memset(&conn->payload, 0, sizeof(conn->payload));
 	}
 	if (ret < 0) {
-		vhx_session_log(conn->dev.driver->session,
-				ret == -ECONNRESET ? VHX_LOG_INFO : VHX_LOG_WARN,
-				"%s: disconnected: %s", conn->dev.name,
-				strerror(-ret));
-		conn->is_dead = true;
+		vhx_driver_log(conn->dev.driver,
+			       ret == -ECONNRESET ? VHX_LOG_INFO : VHX_LOG_WARN,
+			       "%s: disconnected: %s", conn->dev.name,
+			       strerror(-ret));
+		hang_up(&conn->dev);
 	}
 }
 
@@ -172,12 +196,6 @@ static int watch_kick(struct vhx_queue *queue, bool is_on)
 	return vhx_session_add(session, &kick->source, EPOLLIN | EPOLLET);
 }
 
-static void hang_up(struct vhx_device *dev)
-{
-	conn_of(dev)->is_dead = true;
-	vhx_session_wake(dev->driver->session);
-}
-
 static const struct vhx_transport_ops transport = {
 	.ask_iotlb = ask_iotlb,
 	.watch_kick = watch_kick,
@@ -205,17 +223,20 @@ struct conn *vhx_vhost_user_connected(struct vhx_driver *driver, int fd)
 	/* Queues begin disabled, as the protocol has it; see set_features(). */
 	conn->dev.has_enable = true;
 	err = vhx_device_init(&conn->dev, driver, &transport, driver->path);
+	/* No front-end tells of the reset of one queue. */
+	conn->dev.offered &= ~BIT_ULL(VIRTIO_F_RING_RESET);
 	if (!err)
 		err = vhx_session_add(driver->session, &conn->source, EPOLLIN);
 	if (!err)
 		return conn;
-	vhx_session_log(driver->session, VHX_LOG_WARN, "%s: refused: %s",
-			driver->path, strerror(-err));
+	vhx_driver_log(driver, VHX_LOG_WARN, "%s: refused: %s",
+		       driver->path, strerror(-err));
 	vhx_device_exit(&conn->dev);
 	pthread_mutex_destroy(&conn->request_mutex);
 	free(conn);
 err_close:
-	close(fd);
+	/* Files may wait in there. */
+	vhx_account_close(driver->account, fd);
 	return NULL;
 }
 
@@ -228,9 +249,11 @@ void vhx_vhost_user_disconnect(struct conn *conn)
 	vhx_session_remove(conn->dev.driver->session, &conn->source);
 	vhx_device_exit(&conn->dev);
 	close_fds(conn);
-	close(conn->source.fd);
+	/* Files that wait in there go with it. */
+	shutdown(conn->source.fd, SHUT_RDWR);
+	vhx_account_close(conn->dev.driver->account, conn->source.fd);
 	if (conn->request_fd >= 0)
-		close(conn->request_fd);
+		vhx_account_close(conn->dev.driver->account, conn->request_fd);
 	pthread_mutex_destroy(&conn->request_mutex);
 	free(conn);
 }

@@ -7,6 +7,7 @@
 #include <linux/vhost_types.h>
 
 #include "device.h"
+#include "driver.h"
 #include "session.h"
 
 /* Regions of one SET_MEM_TABLE, and so file descriptors of a message. */
@@ -72,9 +73,12 @@ struct kick_source {
  * @dev: its device
  * @next: another one of the same driver
  * @source: its socket
+ * @since_ms: when it came
  * @is_dead: to be ended when nothing of it is in work
  * @protocol_features: negotiated
  * @status: device status field, virtio 1.3 §2.1
+ * @rarp_s: second of the last SEND_RARP
+ * @nr_rarps: how many in it
  * @have: bytes of a message that have come
  * @size: bytes of its payload
  * @header: of it
@@ -89,9 +93,12 @@ struct conn {
 	struct vhx_device dev;
 	struct conn *next;
 	struct vhx_source source;
+	u64 since_ms;
 	bool is_dead;
 	u64 protocol_features;
 	u64 status;
+	time_t rarp_s;
+	unsigned int nr_rarps;
 	size_t have;
 	u32 size;
 	struct wire_header header;

@@ -77,6 +77,7 @@ static void disconnected(struct vhx_device *dev, void *arg)
 }
 
 static const struct vhx_device_ops ops = {
+	.size = sizeof(struct vhx_device_ops),
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.disconnected = disconnected,

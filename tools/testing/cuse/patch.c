@@ -95,8 +95,8 @@ static void destroy_device(struct vhx_device *dev, void *arg)
 	struct vhx_queue_stats in = { 0 }, out = { 0 };
 
 	(void)arg;
-	vhx_queue_get_stats(dev, 1, &in);
-	vhx_queue_get_stats(dev, 0, &out);
+	vhx_queue_get_stats(dev, 1, &in, sizeof(in));
+	vhx_queue_get_stats(dev, 0, &out, sizeof(out));
 	fprintf(stderr, "patch: %s: down, %llu in, %llu out\n",
 		vhx_device_ifname(dev), (unsigned long long)in.frames,
 		(unsigned long long)out.frames);
@@ -105,6 +105,7 @@ static void destroy_device(struct vhx_device *dev, void *arg)
 }
 
 static const struct vhx_device_ops ops = {
+	.size = sizeof(struct vhx_device_ops),
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 };

@@ -13,11 +13,13 @@ static int stops(fix *s)
 		return -EPROTO;
 	if (event_wait(vq->err, WAIT_MS))
 		return -ENODATA;
-	if (vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
+	if (vhx_queue_get_stats(s->b.dev, 1, &stats, sizeof(stats)) ||
+	    stats.errors != 1)
 		return -ERANGE;
 	/* once is enough */
 	if (vhx_dequeue_burst(s->b.dev, 1, s->pkts, PACKETS) ||
-	    vhx_queue_get_stats(s->b.dev, 1, &stats) || stats.errors != 1)
+	    vhx_queue_get_stats(s->b.dev, 1, &stats, sizeof(stats)) ||
+	    stats.errors != 1)
 		return -EALREADY;
 	return rx_one(s, 100, 1, &one_piece);
 }
@@ -100,7 +102,7 @@ TEST_F(flow, empty_buffer_stops)
 	self->pkt[1].len = 1000;
 	EXPECT_EQ(0, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 2));
 	EXPECT_EQ(0, vq_used(vq));
-	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats, sizeof(stats)));
 	EXPECT_EQ(1, stats.errors);
 }
 
@@ -124,7 +126,7 @@ TEST_F(flow, no_frame_is_returned_ok)
 		ASSERT_EQ(0, vq_spin(vq, 1, WAIT_MS));
 		ASSERT_LE(0, vq_pop(vq, NULL));
 	}
-	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats));
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats, sizeof(stats)));
 	EXPECT_EQ(1, stats.drop_size);
 	EXPECT_EQ(0, tx_one(self, 100, 1, &one_piece));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A front-end of vhost-user, for tests. */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -102,11 +103,11 @@ int front_fd(struct front *f, uint32_t request, unsigned int index, int fd)
 	return front_ack(f, request, &val, sizeof(val), &fd, fd >= 0);
 }
 
-int front_connect(struct front *f, const char *path)
+/* Nothing that front_close() would close. */
+void front_init(struct front *f)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
 	memset(f, 0, sizeof(*f));
+	f->d.fd = -1;
 	f->memfd = -1;
 	f->request_fd = -1;
 	for (int q = 0; q < 2; q++) {
@@ -114,6 +115,13 @@ int front_connect(struct front *f, const char *path)
 		f->d.vq[q].call = -1;
 		f->d.vq[q].err = -1;
 	}
+}
+
+int front_connect(struct front *f, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	front_init(f);
 	strcpy(address.sun_path, path);
 	f->d.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return connect(f->d.fd, (struct sockaddr *)&address,
@@ -299,4 +307,41 @@ void front_close(struct front *f)
 		close(f->request_fd);
 	f->memfd = -1;
 	f->request_fd = -1;
+}
+
+/* A new peer is served: whatever others did. Return: 0 or -errno. */
+int front_is_served(const char *path)
+{
+	struct front f;
+	uint64_t features = 0;
+	int ret = front_connect(&f, path);
+
+	if (!ret)
+		ret = front_get_u64(&f, GET_FEATURES, &features);
+	front_close(&f);
+	return ret ? ret : features & F_V1 ? 0 : -EPROTO;
+}
+
+/* The other side hangs up on us. */
+int front_hangs_up(struct front *f)
+{
+	struct pollfd pfd = { .fd = f->d.fd, .events = POLLIN };
+	char c;
+
+	while (poll(&pfd, 1, WAIT_MS) == 1)
+		if (read(f->d.fd, &c, 1) <= 0)
+			return 0;
+	return -ETIMEDOUT;
+}
+
+/* Descriptors of this process. */
+int count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }

@@ -55,6 +55,7 @@ int front_state(struct front *f, uint32_t request, unsigned int index,
 		unsigned int num);
 int front_fd(struct front *f, uint32_t request, unsigned int index, int fd);
 
+void front_init(struct front *f);
 int front_connect(struct front *f, const char *path);
 int front_negotiate(struct front *f, uint64_t features);
 int front_map(struct front *f);
@@ -69,5 +70,8 @@ int64_t front_stop(struct front *f, unsigned int q);
 int front_open(struct front *f, const char *path, uint64_t features,
 	       unsigned int num);
 void front_close(struct front *f);
+int front_is_served(const char *path);
+int front_hangs_up(struct front *f);
+int count_fds(void);
 
 #endif /* FRONTEND_H */

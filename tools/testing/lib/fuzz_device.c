@@ -10,18 +10,16 @@
  * FUZZ_SEEDS=DIR it writes its seeds there.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 #include <vhx/vhx.h>
 
 #include "frontend.h"
+#include "fuzz_fds.h"
 
 #define MEM_LEN		0x40000
 #define UADDR		0x700000000000ULL
@@ -31,10 +29,12 @@
 #define STEPS_MAX	512		/* of a script */
 
 /* Steps of a script; what follows each is in run_step(). */
-enum step { MESSAGE, RAW, WRITE, DESC, AVAIL, KICK, TAKE, GIVE, STEPS };
+enum step { MESSAGE, RAW, WRITE, DESC, AVAIL, KICK, TAKE, GIVE, CUT, STEPS };
 
 /* Of MESSAGE: what is done to the descriptors that go with it. */
 enum { FDS_RIGHT, FDS_NONE, FDS_TWICE, FDS_MANY };
+/* Of MESSAGE: so much in its argument makes the descriptor one of another kind. */
+#define FDS_ODD	0xa0
 
 #define CHECK(x) do {							\
 	if (!(x)) {							\
@@ -80,6 +80,7 @@ static void destroy_device(struct vhx_device *device, void *arg)
 }
 
 static const struct vhx_device_ops ops = {
+	.size = sizeof(struct vhx_device_ops),
 	.new_device = new_device, .destroy_device = destroy_device,
 };
 
@@ -267,6 +268,8 @@ static int send_message(struct script *s, uint32_t request, uint8_t arg,
 	msg.p = payload;
 	if (fd < 0 && (how >> 1 & 3) > FDS_NONE)
 		fd = memfd;
+	if (fd >= 0 && (arg & 0xf0) == FDS_ODD)
+		fd = odd_fd[next(s) % ODD_FDS];
 	for (i = 0; fd >= 0 && i < copies[how >> 1 & 3]; i++)
 		fds[nr_fds++] = fd;
 	for (i = 0; i < nr_changes; i++) {
@@ -380,6 +383,7 @@ static int run_step(struct script *s)
 	case KICK: kick(s, next(s)); break;
 	case TAKE: take(s); break;
 	case GIVE: give(s); break;
+	case CUT: odd_fds_cut(); break;
 	}
 	pump();
 	while (recv(s->sock, answers, sizeof(answers), MSG_DONTWAIT) > 0)
@@ -427,6 +431,21 @@ static int connect_to(const char *name)
 	return fd;
 }
 
+/* Another thread closes what came by messages. */
+static void wait_closed(unsigned int nr)
+{
+	for (unsigned int i = 0; i < 100000 && open_fds() != nr; i++)
+		sched_yield();
+	CHECK(open_fds() == nr);
+}
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	CHECK(vhx_sigbus(info));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned int before = open_fds(), steps = 0;
@@ -452,87 +471,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(s.kick[1]);
 	close(s.request[0]);
 	close(s.request[1]);
-	CHECK(open_fds() == before);
+	wait_closed(before);
 	return 0;
 }
 
-/* -- seeds ------------------------------------------------------------------- */
-
-#define MSG(request, arg) MESSAGE, request, arg, 0
-#define QUEUE(q, base) MSG(SET_VRING_NUM, q), MSG(SET_VRING_BASE, q | base), \
-	MSG(SET_VRING_ADDR, q), MSG(SET_VRING_CALL, q), MSG(SET_VRING_ERR, q), \
-	MSG(SET_VRING_KICK, q), MSG(SET_VRING_ENABLE, q), KICK, q
-#define START(kind) MSG(GET_FEATURES, 0), MSG(SET_PROTOCOL_FEATURES, 0),	\
-	MSG(SET_OWNER, 0), MSG(SET_FEATURES, kind), MSG(SET_BACKEND_REQ_FD, 0)
-/* One frame of 100 bytes in each direction, at entry 0; by split rings. */
-#define FRAMES DESC, 1 << 6, 0x20, 0, 0, 50, 0, 0, 0, 0, AVAIL, 1 << 6,	\
-	DESC, 0, 0x30, 0, 4, 0, 0, 2, 0, 0, AVAIL, 0, TAKE, 31, GIVE, 0, 1
-/* And by packed ones: flags behind the id. */
-#define PACKED DESC, 1 << 6, 0x20, 0, 0, 50, 0, 0, 0, 0x80,		\
-	DESC, 0, 0x30, 0, 4, 0, 0, 0, 0, 0x82, TAKE, 31, GIVE, 0, 1
-
-static const uint8_t seed_split[] = {
-#ifdef FUZZ_RINGS
-	7,
-#else
-	START(7), MSG(SET_MEM_TABLE, 0), QUEUE(0, 0), QUEUE(1, 0),
-#endif
-	FRAMES, MSG(GET_VRING_BASE, 0), MSG(GET_VRING_BASE, 1),
-};
-
-static const uint8_t seed_packed[] = {
-#ifdef FUZZ_RINGS
-	8 | 2 | 1,
-#else
-	START(8 | 2 | 1), MSG(GET_MAX_MEM_SLOTS, 0), MSG(ADD_MEM_REG, 0),
-	QUEUE(0, 4), QUEUE(1, 4),
-#endif
-	PACKED, MSG(SET_VRING_ENABLE, 1 | 4), MSG(RESET_DEVICE, 0),
-};
-
-static const uint8_t seed_iotlb[] = {
-#ifdef FUZZ_RINGS
-	32 | 7,
-#else
-	START(32 | 7), MSG(SET_MEM_TABLE, 0), MSG(IOTLB_MSG, 2 | 4),
-	QUEUE(0, 0), QUEUE(1, 0),
-#endif
-	MSG(IOTLB_MSG, 2), FRAMES, MSG(IOTLB_MSG, 1 | 2), TAKE, 1,
-};
-
-static const uint8_t seed_log[] = {
-#ifdef FUZZ_RINGS
-	128 | 3,
-#else
-	START(3), MSG(SET_MEM_TABLE, 0), QUEUE(0, 0), QUEUE(1, 0),
-	MSG(SET_LOG_BASE, 0), MSG(SET_LOG_FD, 0), MSG(SET_FEATURES, 128 | 3),
-#endif
-	FRAMES, MSG(SET_STATUS, 0), MSG(NET_SET_MTU, 200), MSG(SEND_RARP, 1),
-};
-
-#define SEED(name) { #name, name, sizeof(name) }
-static const struct {
-	const char *name;
-	const uint8_t *bytes;
-	size_t len;
-} seeds[] = {
-	SEED(seed_split), SEED(seed_packed), SEED(seed_iotlb), SEED(seed_log),
-};
-
-static void write_seeds(const char *dir)
-{
-	char name[512];
-
-	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
-		FILE *file;
-
-		snprintf(name, sizeof(name), "%s/%s", dir, seeds[i].name);
-		file = fopen(name, "w");
-		CHECK(file && fwrite(seeds[i].bytes, seeds[i].len, 1, file));
-		fclose(file);
-	}
-	exit(0);
-}
+#include "fuzz_seeds.h"
 
 /* What a well-behaved client gets to hear of a 64-bit request. */
 static uint64_t ask(int sock, uint32_t request)
@@ -555,10 +498,15 @@ static void remove_socket(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	const struct sigaction action = {
+		.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO,
+	};
 	int sock;
 
 	(void)argc;
 	(void)argv;
+	sigaction(SIGBUS, &action, NULL);
+	odd_fds_open();
 	if (getenv("FUZZ_SEEDS"))
 		write_seeds(getenv("FUZZ_SEEDS"));
 	snprintf(path, sizeof(path), "/tmp/vhx-fuzz-%d", getpid());
@@ -581,6 +529,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	protocol = ask(sock, GET_PROTOCOL_FEATURES);
 	close(sock);
 	pump();
+	/* Nothing of that is to be open when the first input counts. */
+	usleep(300000);
 	atexit(remove_socket);
 	/* A fuzzer whose set-up is refused would find nothing, and not say so. */
 	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Messages of a start-up, each twice and in every order, and any in any order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -28,15 +27,6 @@ FIXTURE_VARIANT_ADD(replay, split) { .features = F_V1 | F_MRG | F_EVENT };
 FIXTURE_VARIANT_ADD(replay, packed) { .features = F_V1 | F_PACKED };
 
 typedef FIXTURE_DATA(replay) fix;
-
-static int count_fds(void)
-{
-	int nr = 0;
-
-	for (int fd = 0; fd < 256; fd++)
-		nr += fcntl(fd, F_GETFD) >= 0;
-	return nr;
-}
 
 FIXTURE_SETUP(replay)
 {

@@ -2,7 +2,7 @@
 /*
  * The library's user in tests. Events: c connected, n new_device, d
  * destroy_device, + and - a queue that came and went, f features_changed, a
- * announced, x disconnected.
+ * announced, b vring_broken, x disconnected.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -69,6 +69,15 @@ static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
 	note(b, is_enabled ? '+' : '-');
 }
 
+static void vring_broken(struct vhx_device *dev, unsigned int queue,
+			 const char *why, void *arg)
+{
+	(void)dev;
+	(void)queue;
+	(void)why;
+	note(arg, 'b');
+}
+
 static void features_changed(struct vhx_device *dev, uint64_t features,
 			     void *arg)
 {
@@ -83,6 +92,7 @@ static void announced(struct vhx_device *dev, const uint8_t *mac, void *arg)
 
 	(void)dev;
 	memcpy(b->mac, mac, sizeof(b->mac));
+	__atomic_add_fetch(&b->nr_announced, 1, __ATOMIC_RELAXED);
 	note(b, 'a');
 }
 
@@ -93,10 +103,12 @@ static void disconnected(struct vhx_device *dev, void *arg)
 }
 
 static const struct vhx_device_ops ops = {
+	.size = sizeof(struct vhx_device_ops),
 	.connected = connected,
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.vring_state_changed = vring_state_changed,
+	.vring_broken = vring_broken,
 	.features_changed = features_changed,
 	.announced = announced,
 	.disconnected = disconnected,
@@ -109,6 +121,8 @@ static void log_line(enum vhx_log_level level, const char *message, void *arg)
 	if (level > VHX_LOG_WARN)
 		return;
 	__atomic_add_fetch(&b->nr_errors, 1, __ATOMIC_RELAXED);
+	if (b->asks_depth && b->dev)
+		vhx_queue_depth(b->dev, 1);
 	fprintf(stderr, "# log: %s\n", message);
 }
 

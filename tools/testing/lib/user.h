@@ -19,7 +19,9 @@ struct user {
 	char events[EVENTS_MAX];	/* a letter each, see user.c */
 	unsigned int nr_events;
 	unsigned int nr_errors;		/* log lines that warn */
+	unsigned int nr_announced;
 	bool refuses;
+	bool asks_depth;		/* in a line of the log */
 	uint8_t mac[6];
 };
 

@@ -27,6 +27,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -37,7 +38,7 @@ struct vhx_session;
 struct vhx_driver;
 struct vhx_device;
 
-/* Frames that one burst moves at most; asked for more, it moves so many. */
+/* Frames that are moved in one go; a call for more makes several of them. */
 #define VHX_PKTS_MAX		64
 /* Bytes of the longest frame; GSO frames end below. */
 #define VHX_FRAME_LEN_MAX	65550
@@ -71,24 +72,31 @@ struct vhx_net_hdr {
  * @len: bytes of the frame
  * @room: bytes that dequeue_burst may write at @data
  * @hdr: all zero for an ordinary frame
+ * @user: the caller's; not read
  */
 struct vhx_pkt {
 	void *data;
 	uint32_t len;
 	uint32_t room;
 	struct vhx_net_hdr hdr;
+	void *user;
 };
 
 /**
  * struct vhx_device_ops - what happens to devices of a driver
+ * @size: sizeof(struct vhx_device_ops); what comes behind it is not called
  * @connected: a peer has come; nothing can be asked of the device yet
- * @new_device: both queues of the first pair run: bursts may begin
+ * @new_device: a queue runs: bursts may begin, and find nothing on those that
+ *              do not run yet
  * @destroy_device: bursts must have ended on all threads when this returns:
  *                  then rings and memory go away. Not called when new_device
  *                  was not
  * @vring_state_changed: a queue was started and enabled, or is about to be
  *                       stopped or disabled. Its kick descriptor is valid in
  *                       between. For each queue that runs, after new_device
+ * @vring_broken: a queue stopped, for what the guest wrote there, or where; @why
+ *                is for the log. It is taken up again when the guest's driver
+ *                starts it anew
  * @features_changed: the guest accepted other features while the device lives,
  *                    such as VHOST_F_LOG_ALL when it is being migrated
  * @announced: the guest is to be announced, after a migration: a switch sends a
@@ -100,11 +108,14 @@ struct vhx_pkt {
  * device: the peer is disconnected.
  */
 struct vhx_device_ops {
+	size_t size;
 	int (*connected)(struct vhx_device *dev, void *arg);
 	int (*new_device)(struct vhx_device *dev, void *arg);
 	void (*destroy_device)(struct vhx_device *dev, void *arg);
 	void (*vring_state_changed)(struct vhx_device *dev, unsigned int queue,
 				    bool is_enabled, void *arg);
+	void (*vring_broken)(struct vhx_device *dev, unsigned int queue,
+			     const char *why, void *arg);
 	void (*features_changed)(struct vhx_device *dev, uint64_t features,
 				 void *arg);
 	void (*announced)(struct vhx_device *dev, const uint8_t *mac,
@@ -121,6 +132,8 @@ struct vhx_device_ops {
  * @drop_room: longer than the buffers of the guest, or than vhx_pkt.room
  * @drop_offload: to the guest, in need of an offload that it did not accept
  * @drop_disabled: from the guest, while the queue was started and disabled
+ * @drop_share: to the guest, whose buffers of very many descriptors had taken
+ *              the queue's share of time
  * @calls: signals to the guest
  * @calls_saved: bursts for which the guest wanted no signal
  * @errors: times that the queue stopped because of what the guest wrote there
@@ -134,6 +147,7 @@ struct vhx_queue_stats {
 	uint64_t drop_room;
 	uint64_t drop_offload;
 	uint64_t drop_disabled;
+	uint64_t drop_share;
 	uint64_t calls;
 	uint64_t calls_saved;
 	uint64_t errors;
@@ -220,28 +234,43 @@ int vhx_session_run(struct vhx_session *session, int timeout_ms);
  * @flags: VHX_DRIVER_*
  * @driver: result
  *
- * Nothing is accepted or connected before vhx_driver_start(). As a server, any
- * number of peers may come; a stale socket that nobody listens on is replaced.
+ * Nothing is accepted or connected before vhx_driver_start(); peers of a server
+ * that come before wait. A stale socket that nobody listens on is replaced.
  *
  * Return: 0, -EADDRINUSE (somebody listens there, or it is no socket),
- * -ENAMETOOLONG, -EINVAL (flags), -ENOMEM, or an errno of socket() or bind()
+ * -ENAMETOOLONG, -EINVAL (flags), -ENOMEM, or an errno of socket(), bind() or
+ * listen()
  */
 int vhx_driver_register(struct vhx_session *session, const char *path,
 			unsigned int flags, struct vhx_driver **driver);
 
 /**
+ * vhx_driver_register_fd - serve a socket that listens already
+ * @session: the session
+ * @fd: a unix stream socket, of whoever started the program, say; the driver's from
+ *      here on if this succeeds. Its path is not removed at the end
+ * @driver: result
+ *
+ * Return: 0, -EINVAL (no unix socket, or it does not listen), -ENOMEM, or an errno
+ * of getsockname() or fcntl()
+ */
+int vhx_driver_register_fd(struct vhx_session *session, int fd,
+			   struct vhx_driver **driver);
+
+/**
  * vhx_driver_unregister - disconnect its devices, remove its socket, free it
  * @driver: the driver
  *
- * Waits for a callback of its session that is under way. Devices are destroyed
- * and disconnected from here.
+ * Waits for a callback of its session that is under way, and for a second for
+ * files that peers hold up. Devices are destroyed and disconnected from here. From
+ * a callback of its session all of this happens when that has returned.
  */
 void vhx_driver_unregister(struct vhx_driver *driver);
 
 /**
  * vhx_driver_set_ops - set its callbacks
  * @driver: a driver that was not started
- * @ops: the callbacks; must stay there
+ * @ops: the callbacks, which are copied
  * @arg: for them
  */
 void vhx_driver_set_ops(struct vhx_driver *driver,
@@ -251,7 +280,7 @@ void vhx_driver_set_ops(struct vhx_driver *driver,
  * vhx_driver_start - let guests come
  * @driver: the driver
  *
- * Return: 0, -EALREADY, or an errno of listen()
+ * Return: 0, -EALREADY, or an errno of epoll_ctl()
  */
 int vhx_driver_start(struct vhx_driver *driver);
 
@@ -281,6 +310,13 @@ int vhx_driver_disable_features(struct vhx_driver *driver, uint64_t features);
 uint64_t vhx_driver_supported_features(void);
 
 /**
+ * vhx_driver_mask_protocol_features - choose what vhost-user is to have
+ * @driver: the driver, before it is started
+ * @mask: VHOST_USER_PROTOCOL_F_* by bit; others are not offered. All at first
+ */
+void vhx_driver_mask_protocol_features(struct vhx_driver *driver, uint64_t mask);
+
+/**
  * vhx_driver_set_queue_pairs - how many queue pairs guests may have
  * @driver: the driver
  * @pairs: 1 … 128; 1 at first
@@ -288,6 +324,36 @@ uint64_t vhx_driver_supported_features(void);
  * Return: 0, -EINVAL
  */
 int vhx_driver_set_queue_pairs(struct vhx_driver *driver, unsigned int pairs);
+
+/* What the peers of a driver may have: all together, unless it says otherwise. */
+enum vhx_limit {
+	VHX_LIMIT_PEERS,	/* connections, 64 at first; not with CUSE */
+	VHX_LIMIT_MAPPINGS,	/* parts of guest memory and logs, 4096 */
+	VHX_LIMIT_BYTES,	/* of these, 16 TiB */
+	VHX_LIMIT_MEMORY,	/* VHX_MEMORY_* */
+	VHX_LIMIT_SETUP_MS,	/* until a device of a peer runs; 0, at first: none */
+};
+
+/*
+ * Kinds of guest memory: memfd and files of tmpfs and hugetlbfs alone, or any file
+ * that can be mapped. A page of another file may be brought by a program of the
+ * peer's, for which bursts would wait.
+ */
+#define VHX_MEMORY_RAM	0
+#define VHX_MEMORY_ANY	1
+
+/**
+ * vhx_driver_set_limit - choose what peers may have
+ * @driver: the driver, before it is started
+ * @limit: what is limited
+ * @max: how much
+ *
+ * A peer that wants more is refused, with a line in the log.
+ *
+ * Return: 0, -EINVAL
+ */
+int vhx_driver_set_limit(struct vhx_driver *driver, enum vhx_limit limit,
+			 uint64_t max);
 
 /**
  * vhx_driver_path - the path it was registered with
@@ -306,6 +372,17 @@ const char *vhx_driver_path(const struct vhx_driver *driver);
  * Return: the driver
  */
 struct vhx_driver *vhx_device_driver(const struct vhx_device *dev);
+
+/**
+ * vhx_device_disconnect - have its peer disconnected soon
+ * @dev: the device; not with CUSE, where that does nothing
+ *
+ * The device ends as if the peer had gone. A client of vhx_driver_register()
+ * connects again.
+ *
+ * Context: any thread, until disconnected() returns
+ */
+void vhx_device_disconnect(struct vhx_device *dev);
 
 /**
  * vhx_device_set_private - note something of the caller's
@@ -397,8 +474,8 @@ int vhx_queue_kick_fd(const struct vhx_device *dev, unsigned int queue);
  * @is_on: on: a kick for the next buffer, for a thread that goes to sleep on the
  *         kick descriptor; off: a hint that none is needed. A queue starts off
  *
- * Behind an IOTLB a burst may find nothing though this says that there is
- * something: a translation is on its way, and comes by the session. Let that run.
+ * Behind an IOTLB a buffer may have to wait for its translation, which comes by the
+ * session: then this is 0, and the kick descriptor is signalled when it is there.
  *
  * Return: 1: there are buffers already, and no kick may come for them; 0;
  * -ENOENT (the queue does not run)
@@ -431,11 +508,12 @@ unsigned int vhx_queue_depth(struct vhx_device *dev, unsigned int queue);
  * @dev: the device
  * @queue: a queue
  * @stats: result
+ * @size: sizeof(struct vhx_queue_stats); what the library does not have is 0
  *
  * Return: 0, -ENOENT (no such queue)
  */
 int vhx_queue_get_stats(const struct vhx_device *dev, unsigned int queue,
-			struct vhx_queue_stats *stats);
+			struct vhx_queue_stats *stats, size_t size);
 
 /**
  * vhx_sigbus - survive memory that its owner cut off
