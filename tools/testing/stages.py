@@ -410,6 +410,8 @@ def stage_switch(kernel, part="all"):
         VHX_GUEST_INITRD=said(VM, "initramfs", kernel))
     sys.stdout.flush()
     guests = "tools/testing/switch/guests.py"
+    subprocess.run(["timeout", "300", "unshare", "-n",
+                    "tools/testing/switch/alone.py", switch], check=False)
     subprocess.run(["timeout", "900", guests, switch], check=False)
     for root in ("qemu-10.0", "qemu-11.1", "dpdk"):
         os.environ["VHX_ROOT_" + re.sub("[^a-z0-9]", "_", root)] = \

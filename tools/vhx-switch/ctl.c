@@ -1,222 +1,242 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The control socket: a line of words, the answer, the end of the connection.
- * An answer begins with "ok" or "error" on a line of its own.
+ * An answer begins with "ok" or "error" on a line of its own. Clients are
+ * answered side by side, and never waited for.
  */
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "switch.h"
+#include "ctl.h"
+#include "ports.h"
+#include "show.h"
 
 #define LINE_MAX_LEN	1024
-/* A client that does not ask or listen is not waited for. */
-#define PATIENCE_S	2
+/* Of a client that does not ask, or does not read. */
+#define PATIENCE_S	5
+#define HELP	"show ports, show drops, show macs, each with --json for programs; " \
+		"add SPEC, del NAME, help"
 
-struct answer {
-	FILE *out;
-	bool is_json;
-	bool is_first;
+/**
+ * struct client - who asks
+ * @fd: its socket; -1: nobody
+ * @until: second when it is given up
+ * @line: what it said so far
+ * @have: bytes of that
+ * @answer: what it is told, or NULL: it has not asked yet
+ * @len: bytes of that
+ * @done: bytes of these that were sent
+ */
+struct client {
+	int fd;
+	time_t until;
+	char line[LINE_MAX_LEN];
+	size_t have;
+	char *answer;
+	size_t len;
+	size_t done;
 };
 
-/* Names come from the command line: nothing but quotes can be wrong in them. */
-static void put_json(FILE *out, const char *text)
+static struct client clients[CTL_CLIENTS];
+static int listener = -1;
+static time_t deaf_until;
+
+static time_t now(void)
 {
-	fputc('"', out);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			fputc('\\', out);
-		fputc((unsigned char)*text < ' ' ? '?' : *text, out);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec;
+}
+
+static int show(FILE *out, const char *what, bool is_json)
+{
+	if (!strcmp(what, "ports"))
+		return show_ports(out, is_json);
+	if (!strcmp(what, "drops"))
+		return show_drops(out, is_json);
+	if (!strcmp(what, "macs"))
+		return show_macs(out, is_json);
+	return -EINVAL;
+}
+
+/* Return: 0, or an errno with @why; what is shown goes to @out. */
+static int obey(char *const *word, unsigned int nr, bool is_json, FILE *out,
+		char *why, size_t size)
+{
+	int err = -EINVAL;
+
+	if (nr == 1 && !strcmp(word[0], "help")) {
+		fputs(HELP "\n", out);
+		return 0;
 	}
-	fputc('"', out);
-}
-
-static void show_guest(const struct port *port, FILE *out)
-{
-	struct vhx_queue_stats stats, sum = {};
-	unsigned int queue;
-
-	for (queue = 0; vhx_queue_get_stats(port->dev, queue, &stats, sizeof(stats)) == 0;
-	     queue++) {
-		sum.calls += stats.calls;
-		sum.errors += stats.errors;
-		sum.drop_size += stats.drop_size + stats.drop_format +
-				 stats.drop_room + stats.drop_offload +
-				 stats.drop_disabled;
+	if (nr == 2 && !strcmp(word[0], "show")) {
+		err = show(out, word[1], is_json);
+	} else if (nr == 2 && !strcmp(word[0], "add")) {
+		return ports_add(word[1], why, size);
+	} else if (nr == 2 && !strcmp(word[0], "del")) {
+		err = ports_remove(word[1]);
+		if (err)
+			snprintf(why, size, "%s: no such port: show ports",
+				 word[1]);
+		return err;
 	}
-	fprintf(out, ", \"calls\": %llu, \"errors\": %llu, \"drop_bad\": %llu",
-		(unsigned long long)sum.calls, (unsigned long long)sum.errors,
-		(unsigned long long)sum.drop_size);
+	if (err)
+		snprintf(why, size, "%s", err == -ENOMEM ? "out of memory" :
+			 "not understood: " HELP);
+	return err;
 }
 
-static void show_port(struct answer *answer, const struct port *port)
+/* The answer to a line, to be freed. */
+static void answer(struct client *client)
 {
-	const struct port_stats *s = &port->stats;
-	FILE *out = answer->out;
-
-	if (!answer->is_json) {
-		fprintf(out, "%-16s %-10s %-4s %5u %10llu %10llu %10llu %10llu %8llu %8llu %8llu\n",
-			port->name, port->ops->kind, port->is_up ? "up" : "down",
-			port->vlan, (unsigned long long)s->rx,
-			(unsigned long long)s->rx_bytes,
-			(unsigned long long)s->tx,
-			(unsigned long long)s->tx_bytes,
-			(unsigned long long)s->drop_full,
-			(unsigned long long)s->drop_down,
-			(unsigned long long)s->drop_vlan);
-		return;
-	}
-	fprintf(out, "%s{\"name\": ", answer->is_first ? "" : ",\n");
-	put_json(out, port->name);
-	fprintf(out, ", \"kind\": \"%s\", \"path\": ", port->ops->kind);
-	put_json(out, port->path);
-	fprintf(out, ", \"up\": %s, \"vlan\": %u, \"rx\": %llu, \"rx_bytes\": %llu, \"tx\": %llu, \"tx_bytes\": %llu, \"drop_full\": %llu, \"drop_down\": %llu, \"drop_vlan\": %llu",
-		port->is_up ? "true" : "false", port->vlan,
-		(unsigned long long)s->rx, (unsigned long long)s->rx_bytes,
-		(unsigned long long)s->tx, (unsigned long long)s->tx_bytes,
-		(unsigned long long)s->drop_full,
-		(unsigned long long)s->drop_down,
-		(unsigned long long)s->drop_vlan);
-	if (port->dev)
-		show_guest(port, out);
-	fputc('}', out);
-	answer->is_first = false;
-}
-
-static void show_ports(struct answer *answer)
-{
-	unsigned int i;
-
-	if (answer->is_json)
-		fputc('[', answer->out);
-	else
-		fprintf(answer->out, "%-16s %-10s %-4s %5s %10s %10s %10s %10s %8s %8s %8s\n",
-			"port", "kind", "is", "vlan", "rx", "rx_bytes", "tx",
-			"tx_bytes", "full", "down", "vlan");
-	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i])
-			show_port(answer, ports[i]);
-	if (answer->is_json)
-		fputs("]\n", answer->out);
-}
-
-static void show_mac(const uint8_t *mac, unsigned int vlan,
-		     const struct port *port, unsigned int age_s, void *arg)
-{
-	struct answer *answer = arg;
-	char text[18];
-
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
-		 mac[1], mac[2], mac[3], mac[4], mac[5]);
-	if (!answer->is_json) {
-		fprintf(answer->out, "%-18s %5u %4u %s\n", text, vlan, age_s,
-			port->name);
-		return;
-	}
-	fprintf(answer->out, "%s{\"mac\": \"%s\", \"vlan\": %u, \"age\": %u, \"port\": ",
-		answer->is_first ? "" : ",\n", text, vlan, age_s);
-	put_json(answer->out, port->name);
-	fputc('}', answer->out);
-	answer->is_first = false;
-}
-
-static void show_macs(struct answer *answer)
-{
-	if (answer->is_json)
-		fputc('[', answer->out);
-	else
-		fprintf(answer->out, "%-18s %5s %4s %s\n", "mac", "vlan", "age",
-			"port");
-	mac_each(show_mac, answer);
-	if (answer->is_json)
-		fputs("]\n", answer->out);
-}
-
-static void show(FILE *out, void (*what)(struct answer *answer), bool is_json)
-{
-	struct answer answer = {
-		.out = out, .is_json = is_json, .is_first = true,
-	};
-
-	fputs("ok\n", out);
-	plane_lock();
-	what(&answer);
-	plane_unlock();
-}
-
-static void obey(char *line, FILE *out)
-{
-	char *save, *word[4] = {}, why[256] = "";
+	char *save, *word[4] = {}, why[256] = "", *text = NULL;
+	size_t len = 0;
 	unsigned int nr = 0;
 	bool is_json = false;
-	int err = 0;
+	FILE *out = open_memstream(&text, &len);
+	FILE *all = open_memstream(&client->answer, &client->len);
+	int err = -ENOMEM;
 
-	for (char *w = strtok_r(line, "\n ", &save); w;
+	for (char *w = strtok_r(client->line, "\n ", &save); w;
 	     w = strtok_r(NULL, "\n ", &save)) {
 		if (!strcmp(w, "--json"))
 			is_json = true;
 		else if (nr < 3)
 			word[nr++] = w;
 	}
-	if (nr == 2 && !strcmp(word[0], "show") && !strcmp(word[1], "ports")) {
-		show(out, show_ports, is_json);
-		return;
+	if (out && all)
+		err = obey(word, nr, is_json, out, why, sizeof(why));
+	if (out)
+		fclose(out);
+	if (all) {
+		if (err)
+			fprintf(all, "error\n%s\n", why);
+		else
+			fprintf(all, "ok\n%s", text);
+		fclose(all);
 	}
-	if (nr == 2 && !strcmp(word[0], "show") && !strcmp(word[1], "macs")) {
-		show(out, show_macs, is_json);
-		return;
-	}
-	if (nr == 2 && !strcmp(word[0], "add")) {
-		err = port_add(word[1], why, sizeof(why));
-	} else if (nr == 2 && !strcmp(word[0], "del")) {
-		err = port_remove(word[1]);
-		snprintf(why, sizeof(why), "%s: no such port: show ports",
-			 word[1]);
-	} else {
-		err = -EINVAL;
-		snprintf(why, sizeof(why), "not understood: show ports, show macs, add SPEC, del NAME");
-	}
-	if (err)
-		fprintf(out, "error\n%s\n", why);
-	else
-		fputs("ok\n", out);
+	free(text);
 }
 
-/* Answers one client. */
-void ctl_answer(int listener)
+static void end(struct client *client)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
-	char line[LINE_MAX_LEN];
-	size_t have = 0;
-	ssize_t len;
-	FILE *out;
+	close(client->fd);
+	free(client->answer);
+	memset(client, 0, sizeof(*client));
+	client->fd = -1;
+}
+
+/* Return: whether it asked. */
+static bool hear(struct client *client)
+{
+	ssize_t len = recv(client->fd, client->line + client->have,
+			   sizeof(client->line) - 1 - client->have, 0);
+
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (len <= 0) {
+		end(client);
+		return false;
+	}
+	client->have += (size_t)len;
+	client->line[client->have] = 0;
+	return strchr(client->line, '\n') ||
+	       client->have == sizeof(client->line) - 1;
+}
+
+static void tell(struct client *client)
+{
+	ssize_t len = client->answer ?
+		send(client->fd, client->answer + client->done,
+		     client->len - client->done, MSG_NOSIGNAL) : -1;
+
+	if (client->answer && len < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (len > 0)
+		client->done += (size_t)len;
+	if (len <= 0 || client->done == client->len)
+		end(client);
+}
+
+static struct client *find_free(void)
+{
+	struct client *client = clients;
+
+	while (client < clients + CTL_CLIENTS && client->fd >= 0)
+		client++;
+	return client < clients + CTL_CLIENTS ? client : NULL;
+}
+
+static void accept_one(void)
+{
+	struct client *client = find_free();
 	int fd;
 
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
+	if (!client)
 		return;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	do {
-		len = read(fd, line + have, sizeof(line) - 1 - have);
-		if (len <= 0)
-			goto out_close;
-		have += (size_t)len;
-	} while (!memchr(line, '\n', have) && have < sizeof(line) - 1);
-	line[have] = 0;
-	out = fdopen(fd, "w");
-	if (out) {
-		obey(line, out);
-		fclose(out);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		/* Without descriptors it stays readable. */
+		deaf_until = now() + 1;
 		return;
 	}
-out_close:
-	close(fd);
+	client->fd = fd;
+	client->until = now() + PATIENCE_S;
+}
+
+/* Descriptors to poll, CTL_FDS at most. Return: how many. */
+unsigned int ctl_fds(struct pollfd *fds)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < CTL_CLIENTS; i++)
+		if (clients[i].fd >= 0)
+			fds[nr++] = (struct pollfd){
+				.fd = clients[i].fd,
+				.events = clients[i].answer ? POLLOUT : POLLIN,
+			};
+	/* More clients wait for one of these. */
+	if (nr < CTL_CLIENTS && now() >= deaf_until)
+		fds[nr++] = (struct pollfd){ .fd = listener, .events = POLLIN };
+	return nr;
+}
+
+static void serve(struct client *client)
+{
+	if (client->answer) {
+		tell(client);
+	} else if (hear(client)) {
+		answer(client);
+		tell(client);
+	}
+}
+
+/* After poll() of ctl_fds(). */
+void ctl_serve(const struct pollfd *fds, unsigned int nr)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < nr; i++) {
+		if (!fds[i].revents)
+			continue;
+		if (fds[i].fd == listener)
+			accept_one();
+		for (k = 0; k < CTL_CLIENTS; k++)
+			if (clients[k].fd == fds[i].fd)
+				serve(&clients[k]);
+	}
+	for (k = 0; k < CTL_CLIENTS; k++)
+		if (clients[k].fd >= 0 && now() > clients[k].until)
+			end(&clients[k]);
 }
 
 static int fill(struct sockaddr_un *address, const char *path)
@@ -246,12 +266,28 @@ static int dial(const char *path)
 	return err;
 }
 
-/* Return: a listener, -EADDRINUSE: a switch answers there, or an errno. */
+/* One that nobody listens on was left behind; other files are somebody's. */
+static int remove_stale(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	return unlink(path) ? -errno : 0;
+}
+
+/*
+ * Return: 0, -EADDRINUSE: a switch answers there, -EEXIST: it is no socket, or an
+ * errno
+ */
 int ctl_open(const char *path)
 {
 	struct sockaddr_un address;
 	int err = fill(&address, path), fd;
 	mode_t old;
+	unsigned int i;
 
 	if (err)
 		return err;
@@ -260,9 +296,11 @@ int ctl_open(const char *path)
 		close(fd);
 		return -EADDRINUSE;
 	}
-	/* One that nobody listens on was left behind. */
-	if (fd == -ECONNREFUSED)
-		unlink(path);
+	err = fd == -ECONNREFUSED || fd == -ENOENT ? remove_stale(path) : fd;
+	if (err)
+		return err;
+	for (i = 0; i < CTL_CLIENTS; i++)
+		clients[i].fd = -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -270,14 +308,21 @@ int ctl_open(const char *path)
 	err = bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	      listen(fd, 8) ? -errno : 0;
 	umask(old);
-	if (!err)
-		return fd;
-	close(fd);
-	return err;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	listener = fd;
+	return 0;
 }
 
-void ctl_close(int listener, const char *path)
+void ctl_close(const char *path)
 {
+	unsigned int i;
+
+	for (i = 0; i < CTL_CLIENTS; i++)
+		if (clients[i].fd >= 0)
+			end(&clients[i]);
 	close(listener);
 	unlink(path);
 }
@@ -289,6 +334,8 @@ int ctl_ask(const char *path, char *const *words)
 	int fd = dial(path);
 	size_t len;
 	FILE *in;
+
+	signal(SIGPIPE, SIG_IGN);
 
 	if (fd < 0) {
 		fprintf(stderr, "vhx-switch: %s: %s: is a switch running, with this --ctl?\n",

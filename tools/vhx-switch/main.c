@@ -6,12 +6,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "switch.h"
+#include "ctl.h"
+#include "plane.h"
+#include "ports.h"
 
 #define CTL_PATH	"/run/vhx-switch.ctl"
+/* Options without a letter. */
+#define LINK_LOCAL	256
+/* How often ports are looked after. */
+#define LOOK_MS		1000
 
 struct config config = { .age_s = 300 };
 
@@ -24,7 +31,8 @@ static char **ctl_words;
 static const char doc[] =
 	"A learning switch between guests and taps.\vSPEC is one of\n"
 	"  vhost-user,path=SOCKET[,client][,queues=N][,mrg_rxbuf=off]\n"
-	"  cuse,node=NAME[,mrg_rxbuf=off]\n"
+	"      [,mode=0660][,group=NAME][,memory=any]\n"
+	"  cuse,node=NAME[,mrg_rxbuf=off][,memory=any]\n"
 	"  tap,ifname=NAME\n"
 	"with any of\n"
 	"  name=NAME      for the control socket; else the last part of the path,\n"
@@ -32,8 +40,14 @@ static const char doc[] =
 	"  vlan=N         frames have no tag here, and are of VLAN N\n"
 	"  trunk=N:N...   frames of these VLANs have tags here\n"
 	"\n"
-	"vhx-switch ctl asks a running switch: show ports, show macs (with --json\n"
-	"for programs), add SPEC, del NAME.\n";
+	"mode= and group= are the rights of a socket (0700, and those of its user).\n"
+	"memory=any takes guest memory that is no memfd, nor a file of tmpfs or\n"
+	"hugetlbfs: a guest can make all others wait then.\n"
+	"\n"
+	"vhx-switch ctl asks a running switch: show ports, show drops, show macs (with\n"
+	"--json for programs), add SPEC, del NAME.\n";
+
+const char *argp_program_version = "vhx-switch " VERSION;
 
 static const char args_doc[] = "[ctl WORD...]";
 
@@ -44,12 +58,16 @@ static const struct argp_option options[] = {
 	  "frames may lack checksums or be longer than a segment; on all ports", 0 },
 	{ "age", 'a', "SECONDS", 0,
 	  "forget an address that was silent so long (300)", 0 },
+	{ "link-local", LINK_LOCAL, NULL, 0,
+	  "forward what is for the next bridge (STP, LLDP, 802.1X)", 0 },
 	{ "verbose", 'v', NULL, 0, "say who comes and goes", 0 },
 	{ 0 }
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
+	int age;
+
 	switch (key) {
 	case 'p':
 		if (nr_specs == PORTS_MAX)
@@ -63,9 +81,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		config.has_offload = true;
 		break;
 	case 'a':
-		config.age_s = (unsigned int)atoi(arg);
-		if (!config.age_s)
-			argp_error(state, "--age=%s: at least 1", arg);
+		age = ports_number(arg, 1, 1000000);
+		if (age < 0)
+			argp_error(state, "--age=%s: seconds, from 1 to 1000000",
+				   arg);
+		config.age_s = (unsigned int)age;
+		break;
+	case LINK_LOCAL:
+		config.has_link_local = true;
 		break;
 	case 'v':
 		is_verbose = true;
@@ -75,8 +98,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			return ARGP_ERR_UNKNOWN;
 		ctl_words = state->argv + state->next;
 		if (!*ctl_words)
-			argp_error(state, "ctl: show ports, show macs, add SPEC, del NAME");
+			argp_error(state, "ctl: help says what there is");
 		state->next = state->argc;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		if (!nr_specs && state->argc == 1)
+			argp_error(state, "no port: --port tap,ifname=NAME, --port vhost-user,path=SOCKET; with --ctl PATH alone, ports come by 'ctl add'");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -110,6 +137,8 @@ static int make_signals(void)
 
 	sigaction(SIGBUS, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* There is nothing to read anew, and no terminal to lose. */
+	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -119,11 +148,11 @@ static int make_signals(void)
 
 static int add_ports(void)
 {
-	char why[256];
+	char why[256] = "";
 	unsigned int i;
 
 	for (i = 0; i < nr_specs; i++)
-		if (port_add(specs[i], why, sizeof(why))) {
+		if (ports_add(specs[i], why, sizeof(why))) {
 			fprintf(stderr, "vhx-switch: --port %s: %s\n", specs[i],
 				why);
 			return 1;
@@ -131,28 +160,41 @@ static int add_ports(void)
 	return 0;
 }
 
-static void serve(int signals, int listener)
+static void serve(int signals)
 {
-	struct pollfd pfd[] = {
-		{ .fd = signals, .events = POLLIN },
-		{ .fd = listener, .events = POLLIN },
-	};
+	struct pollfd pfd[1 + CTL_FDS] = { { .fd = signals, .events = POLLIN } };
+	unsigned int nr;
 
-	while (!pfd[0].revents)
-		if (poll(pfd, 2, -1) > 0 && pfd[1].revents)
-			ctl_answer(listener);
+	while (!pfd[0].revents) {
+		nr = ctl_fds(pfd + 1);
+		poll(pfd, nr + 1, LOOK_MS);
+		ctl_serve(pfd + 1, nr);
+		ports_look_after();
+	}
+}
+
+/* Peers of all ports take descriptors. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int run(void)
 {
-	int signals = make_signals(), listener, err;
-	unsigned int i;
+	int signals = make_signals(), err;
 
-	listener = ctl_open(ctl_path);
-	if (listener < 0) {
+	raise_limit();
+	err = ctl_open(ctl_path);
+	if (err) {
 		fprintf(stderr, "vhx-switch: --ctl %s: %s%s\n", ctl_path,
-			strerror(-listener), listener == -EADDRINUSE ?
-			": another switch answers there; give this one another" : "");
+			strerror(-err), err == -EADDRINUSE ?
+			": another switch answers there; give this one another" :
+			err == -EEXIST ? ", and it is no socket" : "");
 		return 1;
 	}
 	err = vhx_session_create(&config.session);
@@ -164,18 +206,16 @@ static int run(void)
 		err = vhx_session_start(config.session);
 	if (err) {
 		fprintf(stderr, "vhx-switch: %s\n", strerror(-err));
-		ctl_close(listener, ctl_path);
+		ctl_close(ctl_path);
 		return 1;
 	}
 	err = add_ports();
 	if (!err)
-		serve(signals, listener);
-	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i])
-			port_remove(ports[i]->name);
+		serve(signals);
+	ports_remove_all();
 	vhx_session_destroy(config.session);
 	plane_stop();
-	ctl_close(listener, ctl_path);
+	ctl_close(ctl_path);
 	return err;
 }
 

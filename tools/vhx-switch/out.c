@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "switch.h"
+#include "gso.h"
+#include "out.h"
 
 /* How long a frame waits; a guest that takes none for so long has stopped. */
 #define WAIT_MS		200
@@ -30,18 +31,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* Return: how many were taken. */
-static unsigned int send_frames(struct port *port, struct vhx_pkt *const *pkts,
-				unsigned int nr)
-{
-	unsigned int i, done = port->ops->send(port, pkts, nr);
-
-	for (i = 0; i < done; i++)
-		port->stats.tx_bytes += pkts[i]->len;
-	port->stats.tx += done;
-	return done;
 }
 
 static void keep(struct port *port, const struct vhx_pkt *frame)
@@ -72,32 +61,72 @@ static void forget(struct port *port, unsigned int nr)
 	}
 }
 
-/* Sends what the plane put out, behind those that wait. */
-void out_flush(struct port *port)
+/* Sends frames that the port takes, behind those that wait. */
+static void put(struct port *port, struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	unsigned int done = 0;
 
-	if (!port->nr_out)
-		return;
-	if (!port->nr_kept)
-		done = send_frames(port, port->out, port->nr_out);
-	for (; done < port->nr_out; done++)
-		keep(port, port->out[done]);
+	if (nr && !port->nr_kept)
+		done = port->ops->send(port, pkts, nr);
+	for (; done < nr; done++)
+		keep(port, pkts[done]);
+}
+
+static void put_segments(struct port *port, const struct vhx_pkt *frame)
+{
+	static uint8_t data[HEADROOM + VHX_FRAME_LEN_MAX];
+	struct vhx_pkt segment = { .data = data };
+	struct vhx_pkt *const pkts[] = { &segment };
+	uint32_t at = 0;
+
+	do {
+		at = gso_segment(frame, at, &segment);
+		put(port, pkts, 1);
+	} while (at && port->nr_kept < KEPT_MAX);
+	port->stats.drop_full += !!at;
+}
+
+/* Sends what the plane put out. */
+void out_flush(struct port *port)
+{
+	unsigned int i, first = 0;
+
+	for (i = 0; i < port->nr_out; i++) {
+		if (gso_fits(port, port->out[i]))
+			continue;
+		put(port, port->out + first, i - first);
+		put_segments(port, port->out[i]);
+		first = i + 1;
+	}
+	put(port, port->out + first, port->nr_out - first);
 	port->nr_out = 0;
+}
+
+/* Sends of those that wait what the port takes. Return: how many. */
+static unsigned int retry(struct port *port)
+{
+	struct vhx_pkt *pkts[BURST];
+	unsigned int nr, done, sum = 0;
+
+	do {
+		for (nr = 0; nr < port->nr_kept && nr < BURST; nr++)
+			pkts[nr] = &port->kept[(port->first_kept + nr) %
+					       KEPT_MAX]->pkt;
+		done = nr ? port->ops->send(port, pkts, nr) : 0;
+		forget(port, done);
+		sum += done;
+	} while (done == BURST);
+	return sum;
 }
 
 /* Tries again with those that wait. Return: how many do no more. */
 unsigned int out_retry(struct port *port)
 {
-	struct vhx_pkt *pkts[BURST];
-	unsigned int nr, done, old;
+	unsigned int done, old;
 
-	for (nr = 0; nr < port->nr_kept && nr < BURST; nr++)
-		pkts[nr] = &port->kept[(port->first_kept + nr) % KEPT_MAX]->pkt;
-	if (!nr)
+	if (!port->nr_kept)
 		return 0;
-	done = send_frames(port, pkts, nr);
-	forget(port, done);
+	done = retry(port);
 	for (old = 0; port->nr_kept &&
 	     port->kept[port->first_kept]->until_ms < now_ms(); old++)
 		forget(port, 1);

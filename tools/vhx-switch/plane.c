@@ -5,40 +5,39 @@
  * a while.
  */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <linux/if_vlan.h>
 #include <linux/virtio_net.h>
 
-#include "switch.h"
+#include "gso.h"
+#include "mac.h"
+#include "out.h"
+#include "plane.h"
 
-#ifndef VLAN_HLEN
 #define VLAN_HLEN	4
-#endif
-#ifndef ETH_P_8021Q
-#define ETH_P_8021Q	0x8100
-#endif
+#define VID_MASK	0xfff
 
 /* Rounds without a frame before the plane goes to sleep. */
 #define IDLE_ROUNDS	200
-#define FDS_MAX		(PORTS_MAX * 4 + 1)
 #define BUFFER_LEN	(HEADROOM + VHX_FRAME_LEN_MAX + 128)
 /* Wakes up now and then, whatever was missed. */
 #define SLEEP_MS	1000
 /* And sooner while frames wait, which get old. */
 #define RETRY_MS	50
+/* And at once while a guest that does not kick has a queue. */
+#define POLL_MS		1
 
 struct port *ports[PORTS_MAX];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int nr_waiting;
 static bool is_ending;
-static int wake = -1;
+static int wake = -1, poller = -1;
 static pthread_t thread;
 static uint8_t *buffers;
 static struct vhx_pkt pkt[BURST];
@@ -77,6 +76,23 @@ static void give_way(void)
 	pthread_mutex_lock(&lock);
 }
 
+/*
+ * Has the plane woken by a descriptor, if a port asked for that. Of what is
+ * readable it hears once: a guest decides how much that is, and can make an
+ * eventfd of which there is always more. Return: 0 or -errno.
+ */
+int plane_watch(int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+
+	return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+void plane_unwatch(int fd)
+{
+	epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* -- one frame --------------------------------------------------------------- */
 
 /* Where a frame's checksum begins moves with its tag. */
@@ -98,17 +114,22 @@ static bool is_tagged(const struct vhx_pkt *frame)
 	       (data[12] << 8 | data[13]) == ETH_P_8021Q;
 }
 
-static unsigned int take_tag(struct vhx_pkt *frame)
+static unsigned int tag_of(const struct vhx_pkt *frame)
+{
+	const uint8_t *data = frame->data;
+
+	return (unsigned int)(data[14] << 8 | data[15]);
+}
+
+static void take_tag(struct vhx_pkt *frame)
 {
 	uint8_t *data = frame->data;
-	unsigned int vlan = (data[14] << 8 | data[15]) & 0xfff;
 
 	memmove(data + VLAN_HLEN, data, 2 * ETH_ALEN);
 	shift(frame, -VLAN_HLEN);
-	return vlan;
 }
 
-static void put_tag(struct vhx_pkt *frame, unsigned int vlan)
+static void put_tag(struct vhx_pkt *frame, unsigned int tag)
 {
 	uint8_t *data;
 
@@ -117,33 +138,36 @@ static void put_tag(struct vhx_pkt *frame, unsigned int vlan)
 	memmove(data, data + VLAN_HLEN, 2 * ETH_ALEN);
 	data[12] = ETH_P_8021Q >> 8;
 	data[13] = ETH_P_8021Q & 0xff;
-	data[14] = (uint8_t)(vlan >> 8);
-	data[15] = (uint8_t)vlan;
+	data[14] = (uint8_t)(tag >> 8);
+	data[15] = (uint8_t)tag;
 }
 
-/* Return: the VLAN of a frame that came from a port, -1: not one of the port. */
-static int vlan_of(struct port *port, struct vhx_pkt *frame)
+/*
+ * Takes the tag off a frame that came from a port. One of VLAN 0 says a priority
+ * alone, and is as none (802.1Q §6.9); priorities stay with their frames.
+ * Return: the tag that it has on a trunk, -1: no VLAN of the port
+ */
+static int tag_from(const struct port *port, struct vhx_pkt *frame)
 {
-	unsigned int vlan;
+	unsigned int tag, vlan;
 
 	if (!port->trunk && !port->vlan)
 		return 0;
 	if (!is_tagged(frame))
 		return port->trunk ? -1 : port->vlan;
-	if (!port->trunk)
+	tag = tag_of(frame);
+	vlan = tag & VID_MASK;
+	if (!port->trunk && !vlan)
+		tag |= port->vlan;
+	else if (!port->trunk || !port_has_vlan(port, vlan))
 		return -1;
-	vlan = take_tag(frame);
-	return port_is_trunk_of(port, vlan) ? (int)vlan : -1;
-}
-
-static bool has_vlan(const struct port *port, unsigned int vlan)
-{
-	return port->trunk ? port_is_trunk_of(port, vlan) : port->vlan == vlan;
+	take_tag(frame);
+	return (int)tag;
 }
 
 static void put_out(struct port *port, struct vhx_pkt *frame)
 {
-	if (port->is_up)
+	if (port->state == PORT_UP)
 		port->out[port->nr_out++] = frame;
 	else
 		port->stats.drop_down++;
@@ -154,27 +178,46 @@ static void flood(struct port *from, struct vhx_pkt *frame, unsigned int vlan)
 	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i] != from && ports[i]->is_up &&
-		    has_vlan(ports[i], vlan))
+		if (ports[i] && ports[i] != from &&
+		    ports[i]->state == PORT_UP && port_has_vlan(ports[i], vlan))
 			put_out(ports[i], frame);
 }
 
-static void route(struct port *from, struct vhx_pkt *frame, uint16_t *vlan_at)
+/* 01-80-C2-00-00-0x is for the next bridge, which we are (802.1Q §8.6.3). */
+static bool is_link_local(const uint8_t *mac)
+{
+	static const uint8_t first[] = { 0x01, 0x80, 0xc2, 0, 0 };
+
+	return !memcmp(mac, first, sizeof(first)) && mac[5] < 16;
+}
+
+static void route(struct port *from, struct vhx_pkt *frame, uint16_t *tag_at)
 {
 	const uint8_t *mac;
 	struct port *to;
-	int vlan = vlan_of(from, frame);
+	unsigned int vlan;
+	int tag;
 
-	if (vlan < 0 || frame->len < ETH_HLEN) {
+	tag = tag_from(from, frame);
+	if (tag < 0) {
 		from->stats.drop_vlan++;
 		return;
 	}
-	*vlan_at = (uint16_t)vlan;
+	if (frame->len < ETH_HLEN || !gso_is_sound(frame)) {
+		from->stats.drop_bad++;
+		return;
+	}
+	*tag_at = (uint16_t)tag;
+	vlan = (unsigned int)tag & VID_MASK;
 	mac = frame->data;
-	mac_learn(mac + ETH_ALEN, (unsigned int)vlan, from);
-	to = mac[0] & 1 ? NULL : mac_find(mac, (unsigned int)vlan);
+	if (is_link_local(mac) && !config.has_link_local) {
+		from->stats.drop_reserved++;
+		return;
+	}
+	mac_learn(mac + ETH_ALEN, vlan, from);
+	to = mac[0] & 1 ? NULL : mac_find(mac, vlan);
 	if (!to)
-		flood(from, frame, (unsigned int)vlan);
+		flood(from, frame, vlan);
 	else if (to != from)
 		put_out(to, frame);
 }
@@ -182,7 +225,7 @@ static void route(struct port *from, struct vhx_pkt *frame, uint16_t *vlan_at)
 /* -- one round ---------------------------------------------------------------- */
 
 /* Trunks come last: their frames get tags, in place. */
-static void flush_all(const uint16_t *vlan)
+static void flush_all(const uint16_t *tag)
 {
 	bool has_tag[BURST] = {};
 	unsigned int i, k;
@@ -197,7 +240,7 @@ static void flush_all(const uint16_t *vlan)
 			size_t at = (size_t)(ports[i]->out[k] - pkt);
 
 			if (!has_tag[at])
-				put_tag(&pkt[at], vlan[at]);
+				put_tag(&pkt[at], tag[at]);
 			has_tag[at] = true;
 		}
 		out_flush(ports[i]);
@@ -206,7 +249,7 @@ static void flush_all(const uint16_t *vlan)
 
 static unsigned int serve(struct port *port)
 {
-	uint16_t vlan[BURST];
+	uint16_t tag[BURST];
 	unsigned int i, nr;
 
 	for (i = 0; i < BURST; i++)
@@ -215,10 +258,10 @@ static unsigned int serve(struct port *port)
 	for (i = 0; i < nr; i++) {
 		port->stats.rx++;
 		port->stats.rx_bytes += pkt[i].len;
-		route(port, &pkt[i], &vlan[i]);
+		route(port, &pkt[i], &tag[i]);
 	}
 	if (nr)
-		flush_all(vlan);
+		flush_all(tag);
 	return nr;
 }
 
@@ -227,7 +270,7 @@ static unsigned int serve_all(void)
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->is_up)
+		if (ports[i] && ports[i]->state == PORT_UP)
 			nr += out_retry(ports[i]) + serve(ports[i]);
 	return nr;
 }
@@ -239,7 +282,7 @@ static bool arm_all(void)
 	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->is_up)
+		if (ports[i] && ports[i]->state == PORT_UP)
 			has_more |= ports[i]->ops->arm(ports[i]);
 	return !has_more;
 }
@@ -249,38 +292,62 @@ static void disarm_all(void)
 	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->is_up)
+		if (ports[i] && ports[i]->state == PORT_UP)
 			ports[i]->ops->disarm(ports[i]);
 }
 
-/* The lock is free meanwhile: descriptors that go away wake us up. */
-static void sleep_for_more(void)
+/* Milliseconds until something is to be looked at, whoever wakes us. */
+static int patience(void)
 {
-	struct pollfd pfd[FDS_MAX] = { { .fd = wake, .events = POLLIN } };
-	int fds[FDS_MAX];
-	unsigned int i, nr = 0;
 	int wait_ms = SLEEP_MS;
-	uint64_t count;
+	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++) {
-		if (!ports[i] || !ports[i]->is_up)
+		if (!ports[i] || ports[i]->state != PORT_UP)
 			continue;
-		nr += ports[i]->ops->fds(ports[i], fds + nr, FDS_MAX - 1 - nr);
+		if (ports[i]->nr_polled)
+			return POLL_MS;
 		if (ports[i]->nr_kept)
 			wait_ms = RETRY_MS;
 	}
-	for (i = 0; i < nr; i++)
-		pfd[i + 1] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	return wait_ms;
+}
+
+/* The lock is free meanwhile. Return: whether somebody woke us. */
+static bool sleep_for_more(int wait_ms)
+{
+	struct epoll_event events[BURST];
+	uint64_t count;
+	int nr;
+
 	pthread_mutex_unlock(&lock);
-	poll(pfd, nr + 1, wait_ms);
+	nr = epoll_wait(poller, events, BURST, wait_ms);
 	if (read(wake, &count, sizeof(count)) < 0)
 		count = 0;
 	pthread_mutex_lock(&lock);
+	return nr;
+}
+
+/*
+ * After rounds without a frame. A port that says it has something, and had nothing
+ * the last time it said so, is believed for a moment only.
+ * Return: rounds without a frame so far: nobody woke us
+ */
+static unsigned int rest(bool *was_vain)
+{
+	bool has_more = !arm_all(), is_woken = true;
+
+	if (!is_ending && (!has_more || *was_vain))
+		is_woken = sleep_for_more(has_more ? POLL_MS : patience());
+	disarm_all();
+	*was_vain = has_more;
+	return is_woken ? 0 : IDLE_ROUNDS - 1;
 }
 
 static void *run(void *arg)
 {
 	unsigned int idle = 0;
+	bool was_vain = false;
 
 	(void)arg;
 	pthread_mutex_lock(&lock);
@@ -288,15 +355,23 @@ static void *run(void *arg)
 		give_way();
 		if (serve_all()) {
 			idle = 0;
+			was_vain = false;
 		} else if (++idle == IDLE_ROUNDS) {
-			if (arm_all() && !is_ending)
-				sleep_for_more();
-			disarm_all();
-			idle = 0;
+			idle = rest(&was_vain);
 		}
 	}
 	pthread_mutex_unlock(&lock);
 	return NULL;
+}
+
+/* One that comes or goes is served, and not looked at. */
+static bool is_placed(const struct port *port)
+{
+	unsigned int i = 0;
+
+	while (i < PORTS_MAX && ports[i] != port)
+		i++;
+	return i < PORTS_MAX;
 }
 
 /* Between two rounds: a RARP request tells the network where a guest is now. */
@@ -306,11 +381,18 @@ void plane_announce(struct port *from, const uint8_t *mac)
 		0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3,
 	};
 	uint8_t *data = buffers + HEADROOM;
-	uint16_t vlan = from->vlan;
+	const uint16_t tag = from->vlan;
+
+	const struct port *owner = mac_find(mac, tag);
 
 	/* Of a trunk only the guest knows which VLAN it is in. */
-	if (from->trunk)
+	if (from->trunk || !is_placed(from))
 		return;
+	/* The address of a guest that is here, on another port. */
+	if (owner && owner != from && owner->dev) {
+		from->stats.drop_bad++;
+		return;
+	}
 	pkt[0] = (struct vhx_pkt){
 		.data = data, .len = 60, .room = pkt[0].room,
 	};
@@ -320,24 +402,29 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	memcpy(data + 12, head, sizeof(head));
 	memcpy(data + 22, mac, ETH_ALEN);
 	memcpy(data + 32, mac, ETH_ALEN);
-	mac_learn(mac, vlan, from);
-	flood(from, &pkt[0], vlan);
-	flush_all(&vlan);
+	mac_learn(mac, tag, from);
+	flood(from, &pkt[0], tag);
+	flush_all(&tag);
 }
 
+/* Return: 0 or -errno. */
 int plane_start(void)
 {
+	struct epoll_event event = { .events = EPOLLIN };
 	unsigned int i;
+	int err = mac_start();
 
 	buffers = calloc(BURST, BUFFER_LEN);
-	if (!buffers)
+	if (err || !buffers)
 		return -ENOMEM;
 	for (i = 0; i < BURST; i++) {
 		pkts[i] = &pkt[i];
 		pkt[i].room = VHX_FRAME_LEN_MAX;
 	}
 	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (wake < 0)
+	poller = epoll_create1(EPOLL_CLOEXEC);
+	if (wake < 0 || poller < 0 ||
+	    epoll_ctl(poller, EPOLL_CTL_ADD, wake, &event))
 		return -errno;
 	return -pthread_create(&thread, NULL, run, NULL);
 }
@@ -348,6 +435,8 @@ void plane_stop(void)
 	is_ending = true;
 	plane_unlock();
 	pthread_join(thread, NULL);
+	close(poller);
 	close(wake);
+	mac_stop();
 	free(buffers);
 }

@@ -3,17 +3,35 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <linux/if.h>
+#include <net/if.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 
-#include "switch.h"
+#include "mac.h"
+#include "out.h"
+#include "plane.h"
+#include "port_tap.h"
 
 /* The header of IFF_VNET_HDR is the one of struct vhx_pkt. */
 static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
+
+/* Somebody deleted it, or its namespace: nothing comes from there any more. */
+static void lose(struct port *port)
+{
+	port->is_told = false;
+	port->state = PORT_GONE;
+	port->why = "its tap was deleted; another of this name is taken up";
+	plane_unwatch(port->fd);
+	close(port->fd);
+	port->fd = -1;
+	mac_forget(port);
+	out_drop(port);
+}
 
 static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 {
@@ -31,9 +49,13 @@ static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 			break;
 		pkts[nr]->len = (uint32_t)(len - (ssize_t)sizeof(pkts[nr]->hdr));
 	}
+	/* What came before goes its way first. */
+	if (!nr && len < 0 && errno == EBADFD)
+		lose(port);
 	return nr;
 }
 
+/* One that it refuses for another reason than want of room is dropped. */
 static unsigned int tap_send(struct port *port, struct vhx_pkt *const *pkts,
 			     unsigned int nr)
 {
@@ -45,8 +67,13 @@ static unsigned int tap_send(struct port *port, struct vhx_pkt *const *pkts,
 			{ pkts[i]->data, pkts[i]->len },
 		};
 
-		if (writev(port->fd, iov, 2) < 0)
+		bool is_out = writev(port->fd, iov, 2) >= 0;
+
+		if (!is_out && errno == EAGAIN)
 			break;
+		port->stats.tx += is_out;
+		port->stats.tx_bytes += is_out ? pkts[i]->len : 0;
+		port->stats.drop_down += !is_out;
 	}
 	return i;
 }
@@ -62,17 +89,10 @@ static void tap_disarm(struct port *port)
 	(void)port;
 }
 
-static unsigned int tap_fds(const struct port *port, int *fds, unsigned int max)
-{
-	if (!max)
-		return 0;
-	fds[0] = port->fd;
-	return 1;
-}
-
 static void tap_close(struct port *port)
 {
-	close(port->fd);
+	if (port->fd >= 0)
+		close(port->fd);
 }
 
 const struct port_ops port_tap_ops = {
@@ -82,42 +102,116 @@ const struct port_ops port_tap_ops = {
 	.send = tap_send,
 	.arm = tap_arm,
 	.disarm = tap_disarm,
-	.fds = tap_fds,
 	.close = tap_close,
 };
+
+/*
+ * Attaches to the tap, which is made if it is not there. One that was made for
+ * several queues takes us as one of them. Return: a descriptor or -errno.
+ */
+static int attach(const char *name)
+{
+	const unsigned long offload = config.has_offload ?
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 : 0;
+	struct ifreq ifr = {
+		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
+	};
+	const int hdr_len = sizeof(struct vhx_net_hdr);
+	const int is_le = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), err;
+
+	if (fd < 0)
+		return -errno;
+	strcpy(ifr.ifr_name, name);
+	err = ioctl(fd, TUNSETIFF, &ifr);
+	if (err && errno == EINVAL) {
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+		err = ioctl(fd, TUNSETIFF, &ifr);
+	}
+	/* Whoever had the tap before may have left it with another header. */
+	if (!err)
+		err = ioctl(fd, TUNSETVNETHDRSZ, &hdr_len);
+	if (!err)
+		err = ioctl(fd, TUNSETVNETLE, &is_le);
+	if (!err)
+		err = ioctl(fd, TUNSETOFFLOAD, offload);
+	if (!err)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static const char *advice(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENODEV:
+		return ": /dev/net/tun: modprobe tun";
+	case -EACCES:
+	case -EPERM:
+		return ": run as root, or make the tap for this user: ip tuntap add";
+	case -EBUSY:
+		return ": another program has it";
+	case -EINVAL:
+		return ": it is no tap";
+	default:
+		return "";
+	}
+}
+
+static int take_up(struct port *port, int fd)
+{
+	int err;
+
+	plane_lock();
+	err = plane_watch(fd);
+	if (!err) {
+		port->fd = fd;
+		port->state = PORT_UP;
+		/* tun segments what its reader does not take. */
+		port->gso = 1u << VIRTIO_NET_HDR_GSO_TCPV4 |
+			    1u << VIRTIO_NET_HDR_GSO_TCPV6;
+	}
+	plane_unlock();
+	if (err)
+		close(fd);
+	return err;
+}
 
 /* Return: 0 or -errno, with @why. */
 int port_tap_open(struct port *port, char *why, size_t size)
 {
-	struct ifreq ifr = {
-		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
-	};
-	unsigned long offload = config.has_offload ?
-		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 : 0;
-	int err;
+	int fd, err;
 
 	if (strlen(port->path) >= IFNAMSIZ) {
 		snprintf(why, size, "%s: longer than a name of an interface",
 			 port->path);
 		return -EINVAL;
 	}
-	port->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (port->fd < 0) {
-		err = -errno;
-		snprintf(why, size, "/dev/net/tun: %s: modprobe tun, or run as root",
-			 strerror(-err));
-		return err;
-	}
-	strcpy(ifr.ifr_name, port->path);
-	if (!ioctl(port->fd, TUNSETIFF, &ifr) &&
-	    !ioctl(port->fd, TUNSETOFFLOAD, offload)) {
-		port->is_up = true;
-		return 0;
-	}
-	err = -errno;
-	snprintf(why, size, "%s: %s%s", port->path, strerror(-err),
-		 err == -EPERM ? ": run as root, or make the tap for this user: ip tuntap add" :
-		 err == -EBUSY ? ": another program has it" : "");
-	close(port->fd);
+	fd = attach(port->path);
+	err = fd < 0 ? fd : take_up(port, fd);
+	if (err)
+		snprintf(why, size, "%s: %s%s", port->path, strerror(-err),
+			 advice(err));
 	return err;
+}
+
+/* Of a tap that was deleted: it may be there again. */
+void port_tap_retry(struct port *port)
+{
+	int fd;
+
+	if (port->ops != &port_tap_ops || port->state != PORT_GONE)
+		return;
+	if (!port->is_told)
+		fprintf(stderr, "vhx-switch: %s: %s was deleted\n", port->name,
+			port->path);
+	port->is_told = true;
+	if (!if_nametoindex(port->path))
+		return;
+	fd = attach(port->path);
+	if (fd >= 0 && !take_up(port, fd))
+		fprintf(stderr, "vhx-switch: %s: %s is there again\n",
+			port->name, port->path);
 }

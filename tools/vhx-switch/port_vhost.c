@@ -4,13 +4,31 @@
  * thread.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <linux/virtio_net.h>
 #ifdef WITH_CUSE
 #include <vhx/cuse.h>
 #endif
 
-#include "switch.h"
+#include "mac.h"
+#include "out.h"
+#include "plane.h"
+#include "port_vhost.h"
+
+/* Peers of a port: one, and one that comes while the other goes. */
+#define PEERS		2
+/* Parts of guest memory of both, old and new, and bytes: all ports have room. */
+#define MAPPINGS	500
+#define BYTES		(1ULL << 41)
+/* Descriptors of a queue, and of a peer beside them. */
+#define FDS_OF_QUEUE	3
+#define FDS_OF_PEER	4
+/* What the program has beside its guests: taps, clients of the control socket. */
+#define FDS_OF_SWITCH	(PORTS_MAX + 36)
 
 static bool runs(const struct port *port, unsigned int queue)
 {
@@ -45,7 +63,30 @@ static unsigned int pair_of(const struct port *port, const struct vhx_pkt *pkt)
 	unsigned int n = pairs(port), pair;
 
 	pair = n > 1 ? (frame[10] ^ frame[11]) % n : 0;
-	return runs(port, 2 * pair) ? pair : 0;
+	if (runs(port, 2 * pair))
+		return pair;
+	/* The first that runs. */
+	for (pair = 0; pair + 1 < n && !runs(port, 2 * pair);)
+		pair++;
+	return pair;
+}
+
+/* Counts what the guest got: of frames that were taken some may be dropped. */
+static unsigned int give(struct port *port, unsigned int queue,
+			 struct vhx_pkt *const *pkts, unsigned int nr)
+{
+	struct vhx_queue_stats before, after;
+	uint64_t frames;
+
+	if (vhx_queue_get_stats(port->dev, queue, &before, sizeof(before)))
+		return 0;
+	nr = vhx_enqueue_burst(port->dev, queue, pkts, nr);
+	vhx_queue_get_stats(port->dev, queue, &after, sizeof(after));
+	frames = after.frames - before.frames;
+	port->stats.tx += frames;
+	port->stats.tx_bytes += after.bytes - before.bytes;
+	port->stats.drop_guest += nr - frames;
+	return nr;
 }
 
 static unsigned int vhost_send(struct port *port, struct vhx_pkt *const *pkts,
@@ -57,7 +98,7 @@ static unsigned int vhost_send(struct port *port, struct vhx_pkt *const *pkts,
 		pair = pair_of(port, pkts[i]);
 		for (end = i + 1; end < nr && pair_of(port, pkts[end]) == pair;)
 			end++;
-		done = vhx_enqueue_burst(port->dev, 2 * pair, pkts + i, end - i);
+		done = give(port, 2 * pair, pkts + i, end - i);
 		if (done < end - i)
 			return i + done;
 	}
@@ -95,23 +136,18 @@ static void vhost_disarm(struct port *port)
 	notify(port, false, &has_more);
 }
 
-static unsigned int vhost_fds(const struct port *port, int *fds,
-			      unsigned int max)
-{
-	unsigned int queue, nr = 0;
+/* Descriptors that the peers of all ports may take. */
+static unsigned int nr_fds;
 
-	for (queue = 0; queue < vhx_device_queues(port->dev) && nr < max;
-	     queue++) {
-		fds[nr] = is_watched(port, queue) ?
-			vhx_queue_kick_fd(port->dev, queue) : -1;
-		nr += fds[nr] >= 0;
-	}
-	return nr;
+static unsigned int fds_of(unsigned int pairs)
+{
+	return PEERS * (2 * pairs * FDS_OF_QUEUE + FDS_OF_PEER) + 2;
 }
 
 static void vhost_close(struct port *port)
 {
 	vhx_driver_unregister(port->driver);
+	nr_fds -= fds_of(port->pairs);
 }
 
 const struct port_ops port_vhost_ops = {
@@ -122,7 +158,6 @@ const struct port_ops port_vhost_ops = {
 	.send = vhost_send,
 	.arm = vhost_arm,
 	.disarm = vhost_disarm,
-	.fds = vhost_fds,
 	.close = vhost_close,
 };
 
@@ -134,7 +169,6 @@ const struct port_ops port_cuse_ops = {
 	.send = vhost_send,
 	.arm = vhost_arm,
 	.disarm = vhost_disarm,
-	.fds = vhost_fds,
 	.close = vhost_close,
 };
 
@@ -145,6 +179,18 @@ const struct port_ops port_cuse_ops = {
 			 1ULL << VIRTIO_NET_F_GUEST_TSO4 |	\
 			 1ULL << VIRTIO_NET_F_GUEST_TSO6)
 
+/* Long frames are for guests that said they take them. */
+static void set_gso(struct port *port, uint64_t features)
+{
+	port->gso = 0;
+	if (!(features & 1ULL << VIRTIO_NET_F_GUEST_CSUM))
+		return;
+	if (features & 1ULL << VIRTIO_NET_F_GUEST_TSO4)
+		port->gso |= 1u << VIRTIO_NET_HDR_GSO_TCPV4;
+	if (features & 1ULL << VIRTIO_NET_F_GUEST_TSO6)
+		port->gso |= 1u << VIRTIO_NET_HDR_GSO_TCPV6;
+}
+
 static int new_device(struct vhx_device *dev, void *arg)
 {
 	struct port *port = arg;
@@ -154,13 +200,10 @@ static int new_device(struct vhx_device *dev, void *arg)
 	if (!port->dev) {
 		err = 0;
 		port->dev = dev;
-		port->is_up = true;
+		port->state = PORT_UP;
+		set_gso(port, vhx_device_features(dev));
 	}
 	plane_unlock();
-	/* Its tap offered what we do not: TCP to others would crawl, without a word. */
-	if (!err && !config.has_offload && vhx_device_features(dev) & OFFLOADS)
-		fprintf(stderr, "vhx-switch: %s: its guest may send frames longer than others take: start with --offload, or QEMU's -netdev with vnet_hdr=off\n",
-			port->name);
 	return err;
 }
 
@@ -170,33 +213,63 @@ static void destroy_device(struct vhx_device *dev, void *arg)
 
 	plane_lock();
 	if (port->dev == dev) {
-		port->is_up = false;
+		port->state = PORT_DOWN;
+		port->why = "its guest has gone, or has stopped its device";
 		port->dev = NULL;
-		memset(port->queues, 0, sizeof(port->queues));
 		mac_forget(port);
 		out_drop(port);
 	}
 	plane_unlock();
 }
 
+static void watch(struct port *port, unsigned int queue, int fd)
+{
+	port->queues[queue / 8] |= (uint8_t)(1 << queue % 8);
+	if (fd < 0)
+		port->nr_polled += queue & 1;
+	else if (plane_watch(fd))
+		fprintf(stderr, "vhx-switch: %s: queue %u: its kicks cannot be watched: %s\n",
+			port->name, queue, strerror(errno));
+}
+
+static void unwatch(struct port *port, unsigned int queue, int fd)
+{
+	port->queues[queue / 8] &= (uint8_t)~(1 << queue % 8);
+	if (fd < 0)
+		port->nr_polled -= queue & 1;
+	else
+		plane_unwatch(fd);
+}
+
 static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
 				bool is_enabled, void *arg)
 {
 	struct port *port = arg;
+	int fd = vhx_queue_kick_fd(dev, queue);
 
 	plane_lock();
-	if (port->dev == dev) {
-		port->queues[queue / 8] &= (uint8_t)~(1 << queue % 8);
-		port->queues[queue / 8] |= (uint8_t)(is_enabled << queue % 8);
-	}
+	if (port->dev == dev)
+		(is_enabled ? watch : unwatch)(port, queue, fd);
+	plane_unlock();
+}
+
+static void features_changed(struct vhx_device *dev, uint64_t features, void *arg)
+{
+	struct port *port = arg;
+
+	plane_lock();
+	if (port->dev == dev)
+		set_gso(port, features);
 	plane_unlock();
 }
 
 static void announced(struct vhx_device *dev, const uint8_t *mac, void *arg)
 {
-	(void)dev;
+	struct port *port = arg;
+
 	plane_lock();
-	plane_announce(arg, mac);
+	if (port->dev == dev)
+		plane_announce(port, mac);
 	plane_unlock();
 }
 
@@ -205,20 +278,31 @@ static const struct vhx_device_ops device_ops = {
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.vring_state_changed = vring_state_changed,
+	.features_changed = features_changed,
 	.announced = announced,
 };
 
-static int make_socket(struct port *port, bool is_client, char *why, size_t size)
+/* Nobody finds it with other rights than it is to have. */
+static int make_socket(struct port *port, const struct spec *spec, char *why,
+		       size_t size)
 {
-	int err = vhx_driver_register(config.session, port->path,
-				      is_client ? VHX_DRIVER_CLIENT : 0,
-				      &port->driver);
 	const char *more = "";
+	mode_t old = umask(~spec->mode & 0777);
+	int err = vhx_driver_register(config.session, port->path,
+				      spec->is_client ? VHX_DRIVER_CLIENT : 0,
+				      &port->driver);
 
-	if (err == -EADDRINUSE)
+	umask(old);
+	if (!err && !spec->is_client && spec->group != (gid_t)-1 &&
+	    lchown(port->path, (uid_t)-1, spec->group)) {
+		err = -errno;
+		more = ": group=";
+		vhx_driver_unregister(port->driver);
+	} else if (err == -EADDRINUSE) {
 		more = ": another program listens there, or it is no socket";
-	else if (err == -ENOENT)
+	} else if (err == -ENOENT) {
 		more = ": make the folder first";
+	}
 	if (err)
 		snprintf(why, size, "%s: %s%s", port->path, strerror(-err), more);
 	return err;
@@ -245,6 +329,45 @@ static int make_node(struct port *port, char *why, size_t size)
 }
 #endif
 
+/* Return: 0 or an errno of the library. */
+static int set_up(struct port *port, const struct spec *spec)
+{
+	struct vhx_driver *driver = port->driver;
+	int err;
+
+	vhx_driver_set_ops(driver, &device_ops, port);
+	err = vhx_driver_set_queue_pairs(driver, spec->pairs);
+	if (!err)
+		err = vhx_driver_set_limit(driver, VHX_LIMIT_PEERS, PEERS);
+	if (!err)
+		err = vhx_driver_set_limit(driver, VHX_LIMIT_MAPPINGS, MAPPINGS);
+	if (!err)
+		err = vhx_driver_set_limit(driver, VHX_LIMIT_BYTES, BYTES);
+	if (!err)
+		err = vhx_driver_set_limit(driver, VHX_LIMIT_MEMORY,
+					   spec->takes_any ? VHX_MEMORY_ANY :
+							     VHX_MEMORY_RAM);
+	if (!err && config.has_offload)
+		err = vhx_driver_enable_features(driver, OFFLOADS);
+	if (!err && !spec->is_mergeable)
+		err = vhx_driver_disable_features(driver, 1ULL <<
+						  VIRTIO_NET_F_MRG_RXBUF);
+	return err ? err : vhx_driver_start(driver);
+}
+
+/* Peers of one port never lack descriptors because of those of another. */
+static int check_fds(unsigned int pairs, char *why, size_t size)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) ||
+	    nr_fds + fds_of(pairs) + FDS_OF_SWITCH <= limit.rlim_cur)
+		return 0;
+	snprintf(why, size, "%u descriptors are not enough for its peers: allow more (ulimit -n, LimitNOFILE=), or have fewer ports or queues",
+		 (unsigned int)limit.rlim_cur);
+	return -EMFILE;
+}
+
 /* Return: 0 or -errno, with @why. */
 int port_vhost_open(struct port *port, const struct spec *spec, char *why,
 		    size_t size)
@@ -256,22 +379,20 @@ int port_vhost_open(struct port *port, const struct spec *spec, char *why,
 		snprintf(why, size, "client and queues= are for vhost-user");
 		return -EINVAL;
 	}
-	err = is_cuse ? make_node(port, why, size) :
-		make_socket(port, spec->is_client, why, size);
+	err = check_fds(spec->pairs, why, size);
+	if (!err)
+		err = is_cuse ? make_node(port, why, size) :
+				make_socket(port, spec, why, size);
 	if (err)
 		return err;
-	vhx_driver_set_ops(port->driver, &device_ops, port);
-	err = vhx_driver_set_queue_pairs(port->driver, spec->pairs);
-	if (!err && config.has_offload)
-		err = vhx_driver_enable_features(port->driver, OFFLOADS);
-	if (!err && !spec->is_mergeable)
-		err = vhx_driver_disable_features(port->driver, 1ULL <<
-						  VIRTIO_NET_F_MRG_RXBUF);
-	if (!err)
-		err = vhx_driver_start(port->driver);
-	if (!err)
-		return 0;
-	snprintf(why, size, "%s: %s", port->path, strerror(-err));
-	vhx_driver_unregister(port->driver);
-	return err;
+	port->why = "no guest has come";
+	err = set_up(port, spec);
+	if (err) {
+		snprintf(why, size, "%s: %s", port->path, strerror(-err));
+		vhx_driver_unregister(port->driver);
+		return err;
+	}
+	port->pairs = spec->pairs;
+	nr_fds += fds_of(spec->pairs);
+	return 0;
 }

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A learning switch between guests and taps.
+ * A learning switch between guests and taps: what all of it works with.
  *
  * Threads: main answers the control socket, libvhx's session runs callbacks as
- * guests come and go, and the plane moves frames. plane_lock() is for the first
- * two: what the plane works with changes under it alone.
+ * guests come and go, and the plane moves frames. What the plane works with changes
+ * under plane_lock() alone, which is for the first two.
  */
 #ifndef SWITCH_H
 #define SWITCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 #include <linux/if_ether.h>
 #include <vhx/vhx.h>
@@ -22,11 +21,13 @@
 /* Before a frame there is room for a VLAN tag. */
 #define HEADROOM	4
 #define NAME_LEN	64
+#define PATH_LEN	108
 /* Frames that wait for a guest. */
 #define KEPT_MAX	256
 
 struct port;
 struct kept;
+struct mac;
 
 /**
  * struct port_ops - a kind of port
@@ -34,10 +35,10 @@ struct kept;
  * @key: what a description needs, kept as the port's path
  * @keeps: frames that @send did not take wait for the next time
  * @recv: up to BURST frames into packets of the plane's. Return: how many
- * @send: give frames out; does not wait. Return: how many were taken
- * @arm: ask to be woken. Return: whether there is something already
+ * @send: give frames out; does not wait, and counts. Return: how many were taken
+ * @arm: ask to be woken by what plane_watch() was told. Return: whether there is
+ *       something already
  * @disarm: be woken no more; a hint
- * @fds: what to poll for POLLIN then, at most @max. Return: how many
  * @close: end it
  */
 struct port_ops {
@@ -49,7 +50,6 @@ struct port_ops {
 			     unsigned int nr);
 	bool (*arm)(struct port *port);
 	void (*disarm)(struct port *port);
-	unsigned int (*fds)(const struct port *port, int *fds, unsigned int max);
 	void (*close)(struct port *port);
 };
 
@@ -59,9 +59,12 @@ struct port_ops {
  * @rx_bytes: bytes of these
  * @tx: were given to it
  * @tx_bytes: bytes of these
- * @drop_full: it had no room for them
- * @drop_down: nobody was there
- * @drop_vlan: came with a tag that is not the port's
+ * @drop_full: for it, and it had no room for them
+ * @drop_down: for it, and nobody was there
+ * @drop_guest: for it, and its guest could not take them as they were
+ * @drop_vlan: from it, with a tag that is not the port's
+ * @drop_reserved: from it, to a link-local address
+ * @drop_bad: from it, too short, or with offloads that make no sense
  */
 struct port_stats {
 	uint64_t rx;
@@ -70,23 +73,37 @@ struct port_stats {
 	uint64_t tx_bytes;
 	uint64_t drop_full;
 	uint64_t drop_down;
+	uint64_t drop_guest;
 	uint64_t drop_vlan;
+	uint64_t drop_reserved;
+	uint64_t drop_bad;
 };
+
+/* Whether somebody is there; gone: what was there is not any more. */
+enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
 
 /**
  * struct port - where frames come from and go to
  * @ops: its kind
  * @name: unique
  * @path: socket, or the name of a tap or a node
- * @is_up: somebody is there
+ * @state: whether somebody is there
+ * @why: in words, if not
+ * @is_told: the operator heard that it is gone
  * @vlan: access port: of its frames, which have no tag; 0: no VLAN
  * @trunk: bitmap of VLANs whose frames have tags here, or NULL
+ * @gso: kinds of long frames that it takes, by bit of VIRTIO_NET_HDR_GSO_*
  * @driver: of a guest: libvhx's
- * @dev: of a guest: its device while @is_up
+ * @dev: of a guest: its device while @state is PORT_UP
  * @queues: of a guest: bitmap of queues that run
+ * @nr_polled: of a guest: transmitqs that run without kicks
+ * @pairs: of a guest: queue pairs that it may have
  * @turn: of a guest: the pair that is looked at first
  * @fd: tap
  * @stats: counters
+ * @macs: addresses that were learnt here, the one that was seen last first
+ * @oldest_mac: the last of them
+ * @nr_macs: how many
  * @out: what is to be sent, by the plane
  * @nr_out: how many
  * @kept: those that wait, a ring
@@ -96,16 +113,24 @@ struct port_stats {
 struct port {
 	const struct port_ops *ops;
 	char name[NAME_LEN];
-	char path[108];
-	bool is_up;
+	char path[PATH_LEN];
+	enum port_state state;
+	const char *why;
+	bool is_told;
 	uint16_t vlan;
 	uint8_t *trunk;
+	uint32_t gso;
 	struct vhx_driver *driver;
 	struct vhx_device *dev;
 	uint8_t queues[VHX_QUEUES_MAX / 8];
+	unsigned int nr_polled;
+	unsigned int pairs;
 	unsigned int turn;
 	int fd;
 	struct port_stats stats;
+	struct mac *macs;
+	struct mac *oldest_mac;
+	unsigned int nr_macs;
 	struct vhx_pkt *out[BURST];
 	unsigned int nr_out;
 	struct kept *kept[KEPT_MAX];
@@ -113,69 +138,26 @@ struct port {
 	unsigned int nr_kept;
 };
 
-/**
- * struct spec - what a description says that is wanted when a port is opened
- * @is_client: vhost-user: the guest's side listens
- * @is_mergeable: of a guest: its driver may get frames in several buffers
- * @pairs: vhost-user: queue pairs
- */
-struct spec {
-	bool is_client;
-	bool is_mergeable;
-	unsigned int pairs;
-};
+static inline bool port_has_vlan(const struct port *port, unsigned int vlan)
+{
+	return port->trunk ? port->trunk[vlan / 8] & 1 << vlan % 8 :
+			     port->vlan == vlan;
+}
 
 /**
  * struct config - what the command line says of all ports
  * @session: where guests come
  * @has_offload: frames may lack a checksum or be longer than a segment
+ * @has_link_local: frames to 01-80-C2-00-00-0x are forwarded
  * @age_s: a MAC address that was silent for so long is forgotten
  */
 struct config {
 	struct vhx_session *session;
 	bool has_offload;
+	bool has_link_local;
 	unsigned int age_s;
 };
 
 extern struct config config;
-
-/* port.c */
-int port_add(const char *spec, char *why, size_t size);
-int port_remove(const char *name);
-struct port *port_find(const char *name);
-bool port_is_trunk_of(const struct port *port, unsigned int vlan);
-
-/* port_vhost.c, port_tap.c */
-extern const struct port_ops port_vhost_ops, port_cuse_ops, port_tap_ops;
-int port_vhost_open(struct port *port, const struct spec *spec, char *why,
-		    size_t size);
-int port_tap_open(struct port *port, char *why, size_t size);
-
-/* plane.c */
-extern struct port *ports[PORTS_MAX];
-int plane_start(void);
-void plane_stop(void);
-void plane_lock(void);
-void plane_unlock(void);
-void plane_announce(struct port *from, const uint8_t *mac);
-
-/* out.c: with the plane locked */
-void out_flush(struct port *port);
-unsigned int out_retry(struct port *port);
-void out_drop(struct port *port);
-
-/* mac.c: with the plane locked */
-void mac_learn(const uint8_t *mac, unsigned int vlan, struct port *port);
-struct port *mac_find(const uint8_t *mac, unsigned int vlan);
-void mac_forget(const struct port *port);
-void mac_each(void (*fn)(const uint8_t *mac, unsigned int vlan,
-			 const struct port *port, unsigned int age_s,
-			 void *arg), void *arg);
-
-/* ctl.c */
-int ctl_open(const char *path);
-void ctl_answer(int listener);
-void ctl_close(int listener, const char *path);
-int ctl_ask(const char *path, char *const *words);
 
 #endif /* SWITCH_H */

@@ -159,6 +159,12 @@ class Set:
             raise GuestError(out)
         return f"{got} of 300"
 
+    def rings_resized(self):
+        """No message tells a back-end of it: the guest is not offered to."""
+        self.guests[0].run("ethtool -G eth0 rx 64 tx 64", 60)
+        self.ping()
+        self.file(0)
+
     def reset(self):
         self.guests[1].reset()
         self.wait_ping()
@@ -289,6 +295,7 @@ def test(both, qemus):
                 ("counters_ok", both.counters),
                 ("both_pairs_ok", both.both_pairs),
                 ("pairs_change_under_traffic_ok", both.pairs_change),
+                ("rings_resized_ok", both.rings_resized),
                 ("guest_reset_ok", both.reset),
                 ("switch_killed_guests_return_ok", both.switch_killed),
                 ("qemu_listens_ok", both.qemu_listens),

@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Ports by their description: kind,key=value,key... */
 #include <errno.h>
+#include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "switch.h"
+#include "mac.h"
+#include "out.h"
+#include "plane.h"
+#include "port_tap.h"
+#include "port_vhost.h"
+#include "ports.h"
+
+/* Of a socket, unless it is said otherwise. */
+#define MODE	0700
+#define NO_GROUP	((gid_t)-1)
 
 static const struct port_ops *const kinds[] = {
 	&port_vhost_ops, &port_cuse_ops, &port_tap_ops,
 };
 
-struct port *port_find(const char *name)
+static struct port *find(const char *name)
 {
 	unsigned int i;
 
@@ -20,19 +31,37 @@ struct port *port_find(const char *name)
 	return NULL;
 }
 
-bool port_is_trunk_of(const struct port *port, unsigned int vlan)
-{
-	return port->trunk[vlan / 8] & 1 << vlan % 8;
-}
-
-/* Return: a number from @min to @max, or -EINVAL. */
-static int number(const char *text, unsigned int min, unsigned int max)
+/* Return: a number in digits, from @min to @max, or -EINVAL. */
+int ports_number(const char *text, unsigned int min, unsigned int max)
 {
 	unsigned long n;
 	char *end;
 
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
 	n = strtoul(text, &end, 10);
-	return end == text || *end || n < min || n > max ? -EINVAL : (int)n;
+	return *end || n < min || n > max ? -EINVAL : (int)n;
+}
+
+static int set_mode(struct spec *spec, const char *text)
+{
+	unsigned long mode;
+	char *end;
+
+	mode = strtoul(text, &end, 8);
+	spec->mode = (mode_t)mode;
+	return *text < '0' || *text > '7' || *end || mode > 0777 ? -EINVAL : 0;
+}
+
+static int set_group(struct spec *spec, const char *text)
+{
+	const struct group *group = getgrnam(text);
+	int gid = ports_number(text, 0, INT32_MAX);
+
+	if (!group && gid < 0)
+		return -EINVAL;
+	spec->group = group ? group->gr_gid : (gid_t)gid;
+	return 0;
 }
 
 static int set_trunk(struct port *port, char *list)
@@ -40,13 +69,15 @@ static int set_trunk(struct port *port, char *list)
 	char *save, *word;
 	int vlan;
 
+	if (!*list)
+		return -EINVAL;
 	free(port->trunk);
 	port->trunk = calloc(1, (VLAN_MAX + 8) / 8);
 	if (!port->trunk)
 		return -ENOMEM;
 	for (word = strtok_r(list, ":", &save); word;
 	     word = strtok_r(NULL, ":", &save)) {
-		vlan = number(word, 1, VLAN_MAX);
+		vlan = ports_number(word, 1, VLAN_MAX);
 		if (vlan < 0)
 			return vlan;
 		port->trunk[vlan / 8] |= (uint8_t)(1 << vlan % 8);
@@ -79,13 +110,21 @@ static int set_key(struct port *port, struct spec *spec, const char *key,
 		spec->is_mergeable = !strcmp(val, "on");
 		return spec->is_mergeable || !strcmp(val, "off") ? 0 : -EINVAL;
 	}
+	if (!strcmp(key, "memory")) {
+		spec->takes_any = !strcmp(val, "any");
+		return spec->takes_any || !strcmp(val, "ram") ? 0 : -EINVAL;
+	}
+	if (!strcmp(key, "mode"))
+		return set_mode(spec, val);
+	if (!strcmp(key, "group"))
+		return set_group(spec, val);
 	if (!strcmp(key, "trunk"))
 		return set_trunk(port, val);
 	if (!strcmp(key, "queues")) {
-		n = number(val, 1, VHX_QUEUES_MAX / 2);
+		n = ports_number(val, 1, VHX_QUEUES_MAX / 2);
 		spec->pairs = (unsigned int)n;
 	} else if (!strcmp(key, "vlan")) {
-		n = number(val, 1, VLAN_MAX);
+		n = ports_number(val, 1, VLAN_MAX);
 		port->vlan = (uint16_t)n;
 	}
 	return n < 0 ? n : 0;
@@ -118,14 +157,26 @@ static int parse(struct port *port, struct spec *spec, char *text, char *why,
 			return err;
 		}
 	}
+	if (port->vlan && port->trunk) {
+		snprintf(why, size, "vlan= and trunk=: a port has one of them");
+		return -EINVAL;
+	}
+	if (spec->is_client && (spec->mode != MODE || spec->group != NO_GROUP)) {
+		snprintf(why, size, "client: the socket is the other side's: no mode= or group=");
+		return -EINVAL;
+	}
 	if (!*port->path) {
 		snprintf(why, size, "%s: needs %s=", port->ops->kind,
 			 port->ops->key);
 		return -EINVAL;
 	}
-	return *port->name ? 0 :
-		copy(port->name, sizeof(port->name), strrchr(port->path, '/') ?
-		     strrchr(port->path, '/') + 1 : port->path);
+	if (*port->name ||
+	    !copy(port->name, sizeof(port->name), strrchr(port->path, '/') ?
+		  strrchr(port->path, '/') + 1 : port->path))
+		return 0;
+	snprintf(why, size, "%s: no name of a port: give one by name=",
+		 port->path);
+	return -EINVAL;
 }
 
 static void destroy(struct port *port)
@@ -139,7 +190,7 @@ static int find_place(const struct port *port, char *why, size_t size)
 {
 	int i;
 
-	if (port_find(port->name)) {
+	if (find(port->name)) {
 		snprintf(why, size, "%s: there is a port of that name: give another by name=",
 			 port->name);
 		return -EEXIST;
@@ -151,10 +202,13 @@ static int find_place(const struct port *port, char *why, size_t size)
 	return -ENOSPC;
 }
 
-/* From the main thread. Return: 0 or an errno, with @why. */
-int port_add(const char *text, char *why, size_t size)
+/* Return: 0 or an errno, with @why. */
+int ports_add(const char *text, char *why, size_t size)
 {
-	struct spec spec = { .is_mergeable = true, .pairs = 1 };
+	struct spec spec = {
+		.is_mergeable = true, .pairs = 1, .mode = MODE,
+		.group = NO_GROUP,
+	};
 	struct port *port = calloc(1, sizeof(*port));
 	char *words = strdup(text);
 	int err = -ENOMEM, place;
@@ -188,10 +242,10 @@ err_free:
 	return err;
 }
 
-/* From the main thread. Return: 0, -ENOENT. */
-int port_remove(const char *name)
+/* Return: 0, -ENOENT. */
+int ports_remove(const char *name)
 {
-	struct port *port = port_find(name);
+	struct port *port = find(name);
 	unsigned int i;
 
 	if (!port)
@@ -204,6 +258,26 @@ int port_remove(const char *name)
 	plane_unlock();
 	/* Callbacks of its devices come from here, and lock the plane. */
 	port->ops->close(port);
+	out_drop(port);
 	destroy(port);
 	return 0;
+}
+
+void ports_remove_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < PORTS_MAX; i++)
+		if (ports[i])
+			ports_remove(ports[i]->name);
+}
+
+/* Now and then. */
+void ports_look_after(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < PORTS_MAX; i++)
+		if (ports[i])
+			port_tap_retry(ports[i]);
 }

@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vhx-switch under attack: what one client does, those on other ports do not feel.
+ * The program is $VHX_SWITCH. Two honest guests send each other frames the while;
+ * the longest that one waits is told.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <kselftest_harness.h>
+
+#include "frontend.h"
+
+#define FEATURES	(F_V1 | F_MRG | F_EVENT | F_INDIRECT)
+#define NUM	256
+#define FRAMES	150
+#define ROOM	2048
+/* Half of the frames take no longer, few longer: the machine is shared. */
+#define USUAL_US	100000
+#define LATE_US	400000
+#define LATE_MAX	3
+#define AGAIN_US	50000
+#define TURNS_MIN	5
+#define F_OFFLOADS	(BIT_ULL(VIRTIO_NET_F_CSUM) | BIT_ULL(VIRTIO_NET_F_HOST_TSO4))
+
+struct guest {
+	struct front f;
+	uint8_t *buf;
+	uint8_t mac[ETH_ALEN];
+};
+
+FIXTURE(attack) {
+	pid_t pid;
+	char dir[64];
+	char ctl[80];
+	char path[3][80];		/* attacker, and both guests */
+	struct front f;			/* the attacker's */
+	struct guest guest[2];
+	pthread_t thread;
+	bool is_over;
+	uint64_t turns;
+};
+
+typedef FIXTURE_DATA(attack) fix;
+
+static pid_t start_switch(fix *s)
+{
+	char spec[3][128];
+	pid_t pid = fork();
+
+	for (int i = 0; i < 3; i++)
+		snprintf(spec[i], sizeof(spec[i]), "vhost-user,name=%c,path=%s",
+			 'a' + i, s->path[i]);
+	if (!pid) {
+		freopen("/dev/null", "w", stderr);
+		execl(getenv("VHX_SWITCH"), "vhx-switch", "--offload",
+		      "--ctl", s->ctl,
+		      "--port", spec[0], "--port", spec[1], "--port", spec[2],
+		      NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 500 && access(s->path[2], F_OK); i++)
+		usleep(10000);
+	return pid;
+}
+
+static int give_buffer(struct guest *g, unsigned int at)
+{
+	return rx_add(&g->f.d.vq[RX], ROOM, &one_piece, g->buf + at * ROOM);
+}
+
+static int open_guest(struct guest *g, const char *path, uint8_t number)
+{
+	int ret = front_open(&g->f, path, FEATURES, NUM);
+
+	if (ret)
+		return ret;
+	memcpy(g->mac, (uint8_t []){ 2, 0, 0, 0, 0, number }, ETH_ALEN);
+	g->buf = guest_alloc(&g->f.d, 2UL * NUM * ROOM, 4096);
+	for (unsigned int i = 0; i < NUM / 2; i++)
+		if (give_buffer(g, i) < 0)
+			return -ENOSPC;
+	vq_publish(&g->f.d.vq[RX]);
+	vq_kick(&g->f.d.vq[RX]);
+	return 0;
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void fill(uint8_t *frame, const uint8_t *to, const uint8_t *from,
+		 uint32_t seq)
+{
+	memset(frame, 0, 60);
+	memcpy(frame, to, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, from, ETH_ALEN);
+	frame[12] = 0x88;
+	frame[13] = 0xb5;
+	memcpy(frame + 14, &seq, sizeof(seq));
+}
+
+/* Takes what came, and gives the buffers back. Return: whether @seq is there. */
+static bool take_frames(struct guest *g, uint32_t seq)
+{
+	struct vq *vq = &g->f.d.vq[RX];
+	bool is_there = false;
+	uint8_t *frame;
+	int head;
+
+	while ((head = vq_pop(vq, NULL)) >= 0) {
+		frame = g->buf + (vq->desc[head].addr - gpa(&g->f.d, g->buf));
+		is_there |= frame[12 + 12] == 0x88 &&
+			    !memcmp(frame + 12 + 14, &seq, sizeof(seq));
+		rx_add(vq, ROOM, &one_piece, frame);
+		vq_publish(vq);
+	}
+	return is_there;
+}
+
+/* Return: microseconds that a frame took from one guest to the other, or -errno. */
+static int64_t cross_within(struct guest *from, struct guest *to, uint32_t seq,
+			    bool is_broadcast, int64_t limit_us)
+{
+	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
+	uint8_t frame[60], *buf = from->buf + NUM * ROOM + seq % 64 * ROOM;
+	struct vq *tx = &from->f.d.vq[TX];
+	int64_t began = now_us();
+
+	fill(frame, is_broadcast ? all : to->mac, from->mac, seq);
+	while (vq_pop(tx, NULL) >= 0)
+		;
+	if (tx_add(tx, NULL, frame, sizeof(frame), &one_piece, buf) < 0)
+		return -ENOSPC;
+	vq_publish_kick(tx);
+	while (!take_frames(to, seq)) {
+		if (now_us() - began > limit_us)
+			return -ETIMEDOUT;
+		poll(&(struct pollfd){ to->f.d.vq[RX].call, POLLIN, 0 }, 1, 1);
+	}
+	take_frames(from, 0);
+	return now_us() - began;
+}
+
+/* A frame may get lost among those that an attacker sends; then it comes again. */
+static int64_t cross(struct guest *from, struct guest *to, uint32_t seq,
+		     bool is_broadcast)
+{
+	int64_t began = now_us(), ret;
+
+	do {
+		ret = cross_within(from, to, seq, is_broadcast, AGAIN_US);
+	} while (ret == -ETIMEDOUT && now_us() - began < WAIT_MS * 1000LL);
+	return ret < 0 ? ret : now_us() - began;
+}
+
+/* A guest's first kick takes its way to the switch. */
+static int wait_up(struct guest *from, struct guest *to)
+{
+	int64_t ret = -ETIMEDOUT;
+
+	for (uint32_t i = 0; i < 200 && ret == -ETIMEDOUT; i++)
+		ret = cross_within(from, to, 1000000 + i, true, 50000);
+	return ret < 0 ? (int)ret : 0;
+}
+
+FIXTURE_SETUP(attack)
+{
+	front_init(&self->f);
+	front_init(&self->guest[0].f);
+	front_init(&self->guest[1].f);
+	ASSERT_NE(NULL, getenv("VHX_SWITCH"));
+	strcpy(self->dir, "/tmp/vhx-attack-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->dir));
+	snprintf(self->ctl, sizeof(self->ctl), "%s/ctl", self->dir);
+	for (int i = 0; i < 3; i++)
+		snprintf(self->path[i], sizeof(self->path[i]), "%s/%c",
+			 self->dir, 'a' + i);
+	self->pid = start_switch(self);
+	ASSERT_LT(0, self->pid);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, open_guest(&self->guest[i], self->path[i + 1], i));
+	ASSERT_EQ(0, wait_up(&self->guest[0], &self->guest[1]));
+	ASSERT_EQ(0, wait_up(&self->guest[1], &self->guest[0]));
+}
+
+/* It ends when it is asked to, whatever peers do. */
+FIXTURE_TEARDOWN(attack)
+{
+	int status = -1;
+
+	if (self->thread) {
+		__atomic_store_n(&self->is_over, true, __ATOMIC_RELAXED);
+		pthread_join(self->thread, NULL);
+	}
+	kill(self->pid, SIGTERM);
+	for (int i = 0; i < 1000 && !waitpid(self->pid, &status, WNOHANG); i++)
+		usleep(10000);
+	EXPECT_EQ(0, status);
+	if (status)
+		kill(self->pid, SIGKILL);
+	front_close(&self->f);
+	for (int i = 0; i < 2; i++)
+		front_close(&self->guest[i].f);
+	rmdir(self->dir);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Return: 0 if no frame of the honest guests was kept waiting. */
+static int guests_are_served(fix *s, bool is_broadcast)
+{
+	static uint32_t seq = 1;
+	int64_t took[FRAMES];
+
+	for (int i = 0; i < FRAMES; i++) {
+		took[i] = cross(&s->guest[i & 1], &s->guest[~i & 1], seq++,
+				is_broadcast);
+		if (took[i] < 0)
+			return (int)took[i];
+	}
+	qsort(took, FRAMES, sizeof(*took), by_size);
+	fprintf(stderr, "# a frame takes %lld us, the longest %lld us; %llu turns\n",
+		(long long)took[FRAMES / 2], (long long)took[FRAMES - 1],
+		(unsigned long long)s->turns);
+	return took[FRAMES / 2] < USUAL_US &&
+	       took[FRAMES - 1 - LATE_MAX] < LATE_US ? 0 : -ETIME;
+}
+
+static bool goes_on(fix *s)
+{
+	__atomic_add_fetch(&s->turns, 1, __ATOMIC_RELAXED);
+	return !__atomic_load_n(&s->is_over, __ATOMIC_RELAXED);
+}
+
+/* Does it over and over, beside what the test does. */
+static int keep_doing(fix *s, void *(*attack)(void *arg))
+{
+	int ret = -pthread_create(&s->thread, NULL, attack, s);
+
+	for (int i = 0; !ret && i < 5000 &&
+	     __atomic_load_n(&s->turns, __ATOMIC_RELAXED) < TURNS_MIN; i++)
+		usleep(1000);
+	return ret ? ret : s->turns < TURNS_MIN ? -ENODATA : 0;
+}
+
+/* -- attacks by messages ------------------------------------------------------- */
+
+TEST_F(attack, nobody_ok)
+{
+	EXPECT_EQ(0, guests_are_served(self, false));
+	EXPECT_EQ(0, guests_are_served(self, true));
+}
+
+static void *connect_without_end(void *arg)
+{
+	struct front f[8];
+	fix *s = arg;
+
+	while (goes_on(s)) {
+		for (int i = 0; i < 8; i++)
+			front_connect(&f[i], s->path[0]);
+		for (int i = 0; i < 8; i++)
+			front_close(&f[i]);
+	}
+	return NULL;
+}
+
+TEST_F(attack, connections_without_end_ok)
+{
+	ASSERT_EQ(0, keep_doing(self, connect_without_end));
+	EXPECT_EQ(0, guests_are_served(self, false));
+}
+
+static void *complain_without_end(void *arg)
+{
+	uint64_t mtu = 1;
+	fix *s = arg;
+
+	while (goes_on(s) && !front_u64(&s->f, NET_SET_MTU, mtu))
+		;
+	while (goes_on(s))
+		front_u64(&s->f, NET_SET_MTU, mtu);
+	return NULL;
+}
+
+TEST_F(attack, messages_that_fail_without_end_ok)
+{
+	ASSERT_EQ(0, front_connect(&self->f, self->path[0]));
+	ASSERT_EQ(0, front_negotiate(&self->f, FEATURES));
+	ASSERT_EQ(0, keep_doing(self, complain_without_end));
+	EXPECT_EQ(0, guests_are_served(self, false));
+}
+
+static void *announce_without_end(void *arg)
+{
+	uint8_t mac[8] = { 2, 0, 0, 0, 1 };
+	fix *s = arg;
+
+	for (; goes_on(s); mac[5]++)
+		front_send(&s->f, SEND_RARP, 0, mac, 8, NULL, 0);
+	return NULL;
+}
+
+TEST_F(attack, announcements_without_end_ok)
+{
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	ASSERT_EQ(0, keep_doing(self, announce_without_end));
+	EXPECT_EQ(0, guests_are_served(self, false));
+}
+
+static void *make_writes_wait(void *arg)
+{
+	fix *s = arg;
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	eventfd_write(fd, ~1ULL);
+	while (goes_on(s)) {
+		for (int i = 0; i < 50; i++)
+			fcntl(fd, F_SETFL, 0);
+		front_fd(&s->f, SET_VRING_CALL, RX, fd);
+	}
+	close(fd);
+	return NULL;
+}
+
+TEST_F(attack, call_eventfd_that_blocks_ok)
+{
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	ASSERT_EQ(0, keep_doing(self, make_writes_wait));
+	EXPECT_EQ(0, guests_are_served(self, true));
+}
+
+/* -- attacks by rings ---------------------------------------------------------- */
+
+static void *kick_without_end(void *arg)
+{
+	fix *s = arg;
+
+	while (goes_on(s))
+		vq_kick(&s->f.d.vq[TX]);
+	return NULL;
+}
+
+TEST_F(attack, kicks_without_end_ok)
+{
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	ASSERT_EQ(0, keep_doing(self, kick_without_end));
+	EXPECT_EQ(0, guests_are_served(self, false));
+}
+
+/* CPU time of the switch, in clock ticks. */
+static long cpu_of(pid_t pid)
+{
+	unsigned long user = 0, sys = 0;
+	char path[32];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			    &user, &sys) != 2)
+		user = 0;
+	if (file)
+		fclose(file);
+	return (long)(user + sys);
+}
+
+/* Of a semaphore each read takes one: it is readable for as long as one likes. */
+TEST_F(attack, kick_eventfd_of_semaphores_lets_it_sleep_ok)
+{
+	int fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+	long began;
+
+	eventfd_write(fd, 1ULL << 40);
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	ASSERT_EQ(0, front_fd(&self->f, SET_VRING_KICK, TX, fd));
+	close(fd);
+	usleep(300000);
+	began = cpu_of(self->pid);
+	usleep(1000000);
+	EXPECT_GT(sysconf(_SC_CLK_TCK) / 2, cpu_of(self->pid) - began);
+}
+
+/* A receiveq of chains of 1023 empty entries and one of a byte. */
+TEST_F(attack, buffers_of_very_many_descriptors_ok)
+{
+	const unsigned int len = 1024;
+	struct dev *d = &self->f.d;
+	struct vring_desc *table;
+
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	table = guest_alloc(d, len * sizeof(*table), 4096);
+	for (unsigned int i = 0; i < len; i++)
+		table[i] = (struct vring_desc){
+			gpa(d, table), i == len - 1, VRING_DESC_F_WRITE |
+			(i < len - 1 ? VRING_DESC_F_NEXT : 0),
+			(uint16_t)(i + 1),
+		};
+	for (uint16_t i = 0; i < NUM; i++) {
+		d->vq[RX].desc[i] = (struct vring_desc){
+			gpa(d, table), len * sizeof(*table),
+			VRING_DESC_F_INDIRECT, 0,
+		};
+		vq_push(&d->vq[RX], i);
+	}
+	vq_publish(&d->vq[RX]);
+	usleep(200000);
+	EXPECT_EQ(0, guests_are_served(self, true));
+}
+
+static void *send_from_everywhere(void *arg)
+{
+	uint8_t frame[60], from[ETH_ALEN] = { 2, 1 };
+	fix *s = arg;
+	struct vq *vq = &s->f.d.vq[TX];
+	uint8_t *buf = guest_alloc(&s->f.d, NUM * ROOM, 4096);
+	uint32_t seq = 0;
+
+	while (goes_on(s)) {
+		for (int i = 0; i < 64; i++, seq++) {
+			memcpy(from + 2, &seq, sizeof(seq));
+			fill(frame, from, from, 0);
+			if (tx_add(vq, NULL, frame, sizeof(frame), &one_piece,
+				   buf + seq % NUM * ROOM) < 0)
+				break;
+		}
+		vq_publish_kick(vq);
+		while (vq_pop(vq, NULL) >= 0)
+			;
+	}
+	return NULL;
+}
+
+/* The addresses of others are known all the same: nothing is flooded to it. */
+TEST_F(attack, addresses_without_end_ok)
+{
+	unsigned int before, sent, i;
+
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
+	EXPECT_EQ(0, guests_are_served(self, false));
+	for (i = 0; i < NUM / 2; i++)
+		rx_add(&self->f.d.vq[RX], ROOM, &one_piece,
+		       guest_alloc(&self->f.d, ROOM, 16));
+	vq_publish(&self->f.d.vq[RX]);
+	ASSERT_EQ(0, keep_doing(self, send_from_everywhere));
+	usleep(500000);
+	before = self->f.d.vq[RX].used->idx;
+	sent = self->f.d.vq[TX].used->idx;
+	EXPECT_EQ(0, guests_are_served(self, false));
+	EXPECT_EQ(before, self->f.d.vq[RX].used->idx);
+	EXPECT_NE(sent, self->f.d.vq[TX].used->idx);
+}
+
+#define LONG_FRAME	65000
+
+/* TCP in IPv4 of @len bytes, from nobody to everybody. */
+static void fill_long(uint8_t *frame, size_t len)
+{
+	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
+
+	memset(frame, 1, len);
+	fill(frame, all, (uint8_t []){ 2, 9, 9, 9, 9, 9 }, 0);
+	frame[12] = 0x08;
+	frame[13] = 0;
+	frame[14] = 0x45;
+	frame[14 + 9] = 6;
+	frame[34 + 12] = 5 << 4;
+}
+
+/* Frames that say of themselves what is not so, or that they are many segments. */
+static void *lie_without_end(void *arg)
+{
+	static const struct virtio_net_hdr lies[] = {
+		{ 0, VIRTIO_NET_HDR_GSO_ECN, 54, 0xffff, 0xffff, 16 },
+		{ 1, VIRTIO_NET_HDR_GSO_TCPV4, 54, 1, 34, 16 },
+		{ 1, VIRTIO_NET_HDR_GSO_TCPV4, 54, 300, 34, 16 },
+		{ 1, VIRTIO_NET_HDR_GSO_TCPV4, 54, 0xffff, 34, 16 },
+		{ 1, VIRTIO_NET_HDR_GSO_TCPV6, 54, 100, 0xfff0, 16 },
+		{ 1, VIRTIO_NET_HDR_GSO_UDP, 42, 100, 34, 6 },
+		{ 1, VIRTIO_NET_HDR_GSO_NONE, 0, 0, 60000, 0xfff0 },
+	};
+	static uint8_t frame[LONG_FRAME];
+	fix *s = arg;
+	struct vq *vq = &s->f.d.vq[TX];
+	uint8_t *buf = guest_alloc(&s->f.d, 8UL * (LONG_FRAME + 4096), 4096);
+
+	fill_long(frame, sizeof(frame));
+	for (unsigned int i = 0; goes_on(s); i++) {
+		size_t len = i % 3 ? sizeof(frame) : 60;
+
+		while (vq_pop(vq, NULL) >= 0)
+			;
+		tx_add(vq, &lies[i % 7], frame, len, &one_piece,
+		       buf + i % 8 * (LONG_FRAME + 4096));
+		vq_publish_kick(vq);
+		vq_wait(vq, 1, 100);
+	}
+	return NULL;
+}
+
+TEST_F(attack, headers_that_lie_ok)
+{
+	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES | F_OFFLOADS,
+				NUM));
+	ASSERT_EQ(0, keep_doing(self, lie_without_end));
+	EXPECT_EQ(0, guests_are_served(self, false));
+}
+
+/* Without kicks: it is looked at often enough. */
+TEST_F(attack, ring_without_kicks_is_served_ok)
+{
+	struct guest *g = &self->guest[0];
+	int late = 0;
+
+	ASSERT_LT(0, cross(g, &self->guest[1], 1, true));
+	ASSERT_EQ(0, front_fd(&g->f, SET_VRING_KICK, TX, -1));
+	usleep(300000);
+	for (uint32_t i = 2; i < 22; i++) {
+		usleep(20000);
+		late += cross(g, &self->guest[1], i, true) > USUAL_US;
+	}
+	EXPECT_GE(LATE_MAX, late);
+}
+
+/* -- attacks by the control socket --------------------------------------------- */
+
+static int dial_ctl(fix *s)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, s->ctl);
+	return connect(fd, (void *)&address, sizeof(address)) ? -errno : fd;
+}
+
+/* Those that do not read, do not ask, or ask a byte at a time. */
+TEST_F(attack, ctl_clients_that_wait_hold_up_nobody_ok)
+{
+	static const char ask[] = "show macs --json\n";
+	char answer[16] = "";
+	int fd, fds[12];
+
+	for (int i = 0; i < 12; i++) {
+		fds[i] = dial_ctl(self);
+		ASSERT_LE(0, fds[i]);
+		if (i < 3)
+			ASSERT_LT(0, write(fds[i], ask, i ? strlen(ask) : 1));
+	}
+	EXPECT_EQ(0, guests_are_served(self, false));
+	/* those that are silent are given up, and the next one has its turn */
+	fd = dial_ctl(self);
+	ASSERT_LT(0, write(fd, "help\n", 5));
+	EXPECT_LT(0, read(fd, answer, 3));
+	EXPECT_EQ(0, memcmp(answer, "ok\n", 3));
+	close(fd);
+	for (int i = 0; i < 12; i++)
+		close(fds[i]);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the switch tells of itself. It is noted with the plane locked, and put in
+ * words without: frames do not wait for a reader.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mac.h"
+#include "plane.h"
+#include "show.h"
+
+/**
+ * struct snapshot - the ports at one time
+ * @nr: how many
+ * @port: copies of them
+ * @to: of a guest that is there: counters of queues to it, summed up
+ * @from: the same, of queues from it
+ */
+struct snapshot {
+	unsigned int nr;
+	struct port port[PORTS_MAX];
+	struct vhx_queue_stats to[PORTS_MAX];
+	struct vhx_queue_stats from[PORTS_MAX];
+};
+
+static void add_queues(struct snapshot *shot, const struct vhx_device *dev)
+{
+	struct vhx_queue_stats stats, *sum;
+	unsigned int queue;
+
+	for (queue = 0; queue < vhx_device_queues(dev); queue++) {
+		if (vhx_queue_get_stats(dev, queue, &stats, sizeof(stats)))
+			continue;
+		sum = queue & 1 ? &shot->from[shot->nr] : &shot->to[shot->nr];
+		sum->calls += stats.calls;
+		sum->errors += stats.errors;
+		sum->drop_size += stats.drop_size;
+		sum->drop_format += stats.drop_format;
+		sum->drop_room += stats.drop_room;
+		sum->drop_offload += stats.drop_offload;
+		sum->drop_disabled += stats.drop_disabled;
+		sum->drop_share += stats.drop_share;
+	}
+}
+
+static struct snapshot *take_ports(void)
+{
+	struct snapshot *shot = calloc(1, sizeof(*shot));
+	unsigned int i;
+
+	if (!shot)
+		return NULL;
+	plane_lock();
+	for (i = 0; i < PORTS_MAX; i++) {
+		if (!ports[i])
+			continue;
+		shot->port[shot->nr] = *ports[i];
+		if (ports[i]->dev)
+			add_queues(shot, ports[i]->dev);
+		shot->nr++;
+	}
+	plane_unlock();
+	return shot;
+}
+
+/* Names come from the command line: nothing but quotes can be wrong in them. */
+static void put_json(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc((unsigned char)*text < ' ' ? '?' : *text, out);
+	}
+	fputc('"', out);
+}
+
+static const char *state_of(const struct port *port)
+{
+	static const char *const states[] = {
+		[PORT_DOWN] = "down", [PORT_UP] = "up", [PORT_GONE] = "gone",
+	};
+
+	return states[port->state];
+}
+
+/* What came from a port and was wrong; a guest's are found by the library as well. */
+static uint64_t bad_of(const struct snapshot *shot, unsigned int i)
+{
+	const struct vhx_queue_stats *from = &shot->from[i];
+
+	return shot->port[i].stats.drop_bad + from->drop_size +
+	       from->drop_format + from->drop_room + from->drop_disabled;
+}
+
+static uint64_t drops_of(const struct snapshot *shot, unsigned int i)
+{
+	const struct port_stats *s = &shot->port[i].stats;
+
+	return s->drop_full + s->drop_down + s->drop_guest + s->drop_vlan +
+	       s->drop_reserved + bad_of(shot, i);
+}
+
+static void put_number(FILE *out, const char *name, uint64_t val)
+{
+	fprintf(out, ", \"%s\": %ju", name, val);
+}
+
+static void put_port(FILE *out, const struct snapshot *shot, unsigned int i)
+{
+	const struct vhx_queue_stats *to = &shot->to[i], *from = &shot->from[i];
+	const struct port *port = &shot->port[i];
+	const struct port_stats *s = &port->stats;
+
+	fputs("{\"name\": ", out);
+	put_json(out, port->name);
+	fprintf(out, ", \"kind\": \"%s\", \"path\": ", port->ops->kind);
+	put_json(out, port->path);
+	fprintf(out, ", \"up\": %s, \"state\": \"%s\", \"why\": ",
+		port->state == PORT_UP ? "true" : "false", state_of(port));
+	put_json(out, port->state == PORT_UP || !port->why ? "" : port->why);
+	put_number(out, "vlan", port->vlan);
+	put_number(out, "rx", s->rx);
+	put_number(out, "rx_bytes", s->rx_bytes);
+	put_number(out, "tx", s->tx);
+	put_number(out, "tx_bytes", s->tx_bytes);
+	put_number(out, "macs", port->nr_macs);
+	put_number(out, "drop_full", s->drop_full);
+	put_number(out, "drop_down", s->drop_down);
+	put_number(out, "drop_guest", s->drop_guest);
+	put_number(out, "drop_vlan", s->drop_vlan);
+	put_number(out, "drop_reserved", s->drop_reserved);
+	put_number(out, "drop_bad", bad_of(shot, i));
+	if (port->dev) {
+		put_number(out, "calls", to->calls + from->calls);
+		put_number(out, "errors", to->errors + from->errors);
+		put_number(out, "guest_room", to->drop_room);
+		put_number(out, "guest_offload", to->drop_offload);
+		put_number(out, "guest_share", to->drop_share);
+		put_number(out, "guest_size", to->drop_size);
+	}
+	fputc('}', out);
+}
+
+static void put_ports_json(FILE *out, const struct snapshot *shot)
+{
+	unsigned int i;
+
+	fputc('[', out);
+	for (i = 0; i < shot->nr; i++) {
+		if (i)
+			fputs(",\n", out);
+		put_port(out, shot, i);
+	}
+	fputs("]\n", out);
+}
+
+/* Return: 0, -ENOMEM */
+int show_ports(FILE *out, bool is_json)
+{
+	struct snapshot *shot = take_ports();
+	unsigned int i;
+
+	if (!shot)
+		return -ENOMEM;
+	if (is_json)
+		put_ports_json(out, shot);
+	else
+		fprintf(out, "%-16s %-10s %-5s %5s %10s %12s %10s %12s %8s %s\n",
+			"port", "kind", "state", "vlan", "rx", "rx_bytes", "tx",
+			"tx_bytes", "drops", "why");
+	for (i = 0; !is_json && i < shot->nr; i++) {
+		const struct port *port = &shot->port[i];
+		const struct port_stats *s = &port->stats;
+
+		fprintf(out, "%-16s %-10s %-5s %5u %10ju %12ju %10ju %12ju %8ju %s\n",
+			port->name, port->ops->kind, state_of(port), port->vlan,
+			s->rx, s->rx_bytes, s->tx,
+			s->tx_bytes,
+			drops_of(shot, i),
+			port->state == PORT_UP || !port->why ? "" : port->why);
+	}
+	free(shot);
+	return 0;
+}
+
+/* Return: 0, -ENOMEM */
+int show_drops(FILE *out, bool is_json)
+{
+	struct snapshot *shot;
+	unsigned int i;
+
+	if (is_json)
+		return show_ports(out, true);
+	shot = take_ports();
+	if (!shot)
+		return -ENOMEM;
+	fprintf(out, "%-16s %8s %8s %8s %8s %8s %8s\n", "port", "full", "down",
+		"guest", "vlan", "reserved", "bad");
+	for (i = 0; i < shot->nr; i++) {
+		const struct port_stats *s = &shot->port[i].stats;
+
+		fprintf(out, "%-16s %8ju %8ju %8ju %8ju %8ju %8ju\n",
+			shot->port[i].name, s->drop_full,
+			s->drop_down, s->drop_guest, s->drop_vlan,
+			s->drop_reserved,
+			bad_of(shot, i));
+	}
+	free(shot);
+	return 0;
+}
+
+static void put_mac(FILE *out, const struct mac_seen *seen, const char *port,
+		    bool is_json, bool is_first)
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x",
+		 seen->mac[0], seen->mac[1], seen->mac[2], seen->mac[3],
+		 seen->mac[4], seen->mac[5]);
+	if (!is_json) {
+		fprintf(out, "%-18s %5u %4u %s\n", text, seen->vlan,
+			seen->age_s, port);
+		return;
+	}
+	fprintf(out, "%s{\"mac\": \"%s\", \"vlan\": %u, \"age\": %u, \"port\": ",
+		is_first ? "" : ",\n", text, seen->vlan, seen->age_s);
+	put_json(out, port);
+	fputc('}', out);
+}
+
+/* A port at a time: the plane goes on between two. Return: 0, -ENOMEM. */
+int show_macs(FILE *out, bool is_json)
+{
+	struct mac_seen *seen = calloc(MACS_OF_PORT, sizeof(*seen));
+	char name[NAME_LEN] = "";
+	unsigned int i, k, nr, sum = 0;
+
+	if (!seen)
+		return -ENOMEM;
+	if (is_json)
+		fputc('[', out);
+	else
+		fprintf(out, "%-18s %5s %4s %s\n", "mac", "vlan", "age", "port");
+	for (i = 0; i < PORTS_MAX; i++) {
+		nr = 0;
+		plane_lock();
+		if (ports[i]) {
+			nr = mac_list(ports[i], seen);
+			strcpy(name, ports[i]->name);
+		}
+		plane_unlock();
+		for (k = 0; k < nr; k++)
+			put_mac(out, &seen[k], name, is_json, !sum++);
+	}
+	if (is_json)
+		fputs("]\n", out);
+	free(seen);
+	return 0;
+}
