@@ -26,6 +26,7 @@ help:
 	@echo 'make uninstall    in-tree vhost_net serves again'
 	@echo 'make sign         sign vhx_net.ko with KEY and CERT'
 	@echo 'make tools        libvhx and vhx-switch into OUTPUT (/tmp/vhx-tools)'
+	@echo 'make install-tools  programs, libraries, headers, man pages; uninstall-tools'
 	@echo 'make demo-user    two guests through vhx-switch, without the module'
 	@echo 'make bench        ring engine benchmark'
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
@@ -44,10 +45,19 @@ demo-user:
 	@tools/testing/switch/demo.sh
 
 # The library first, for its own flags; vhx-switch links what it finds in lib/.
-tools: OUTPUT ?= /tmp/vhx-tools
+tools install-tools: OUTPUT ?= /tmp/vhx-tools
 tools:
 	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib
 	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT))
+
+# PREFIX, LIBDIR, MANDIR and DESTDIR as usual; /usr/local unless said otherwise.
+install-tools:
+	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib install
+	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT)) install
+
+uninstall-tools:
+	$(MAKE) -C tools/lib/vhx uninstall
+	$(MAKE) -C tools/vhx-switch uninstall
 
 check:
 	@tools/testing/check
@@ -121,5 +131,5 @@ sign: vhx_net.ko
 vhx_net.ko:
 	$(MAKE) modules
 
-.PHONY: all help modules clean demo demo-user tools check check-fast check-all bench bench-net bench-lib docs install \
+.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-lib docs install \
 	install-dkms install-updates uninstall sign
