@@ -374,6 +374,29 @@ def readme_commands():
     return bad if results else ["README.rst builds nothing"]
 
 
+@case("style.docs.tools_installed_and_removed_ok")
+def tools_installed():
+    """What install-tools puts there is enough for libvhx(3)'s example, and
+    uninstall-tools leaves nothing."""
+    text = re.search(r"^\.EX\n(#include.*?)^\.EE$", text_of(
+        "Documentation/man/libvhx.3"), re.M | re.S)[1].replace("\\e", "\\")
+    with tempfile.TemporaryDirectory() as tmp:
+        root = f"{tmp}/root"
+        make = ["make", "-s", f"OUTPUT={tmp}/out", f"DESTDIR={root}",
+                "PREFIX=/usr", "LIBDIR=/usr/lib/here"]
+        bad = complaints_of(*make, "install-tools", env=QUICK_BUILD)
+        Path(tmp, "example.c").write_text(text)
+        bad += complaints_of(
+            "sh", "-c", "gcc example.c -o example "
+            "$(pkg-config --cflags --libs libvhx)", cwd=tmp,
+            env={**os.environ, "PKG_CONFIG_SYSROOT_DIR": root,
+                 "PKG_CONFIG_LIBDIR": f"{root}/usr/lib/here/pkgconfig"})
+        bad += complaints_of(*make, "uninstall-tools", env=QUICK_BUILD)
+        bad += [f"is left: {path}" for path in Path(root).rglob("*")
+                if not path.is_dir()]
+    return bad
+
+
 # -- running ------------------------------------------------------------------
 
 def judge(function):
