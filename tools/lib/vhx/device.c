@@ -278,6 +278,20 @@ int vhx_device_set_features(struct vhx_device *dev, u64 features)
 	return 0;
 }
 
+/*
+ * Users who sleep until the guest kicks may have something to do now. A kick of a
+ * queue that is not started would start it.
+ */
+static void wake_users(struct vhx_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++)
+		if (dev->queue[i]->is_started)
+			vhx_signal(&dev->driver->session->signals,
+				   dev->queue[i]->kick);
+}
+
 /**
  * vhx_device_set_regions - other guest memory
  * @dev: the device
@@ -291,6 +305,7 @@ int vhx_device_set_regions(struct vhx_device *dev,
 	lock_queues(dev);
 	swap(dev->regions, *regions);
 	unlock_queues_anew(dev);
+	wake_users(dev);
 	return 0;
 }
 
@@ -309,6 +324,7 @@ int vhx_device_add_region(struct vhx_device *dev,
 	lock_queues(dev);
 	err = vhx_region_add(&dev->regions, region);
 	unlock_queues_anew(dev);
+	wake_users(dev);
 	return err;
 }
 
@@ -397,11 +413,9 @@ int vhx_device_update_iotlb(struct vhx_device *dev, u64 iova, u64 size,
 		dev->queue[i]->waits = false;
 	}
 	unlock_queues(dev);
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (i = 0; i < dev->nr_queues; i++)
 		vhx_queue_take_up(dev->queue[i]);
-		/* Users who sleep until the guest kicks may have something to do. */
-		vhx_signal(&dev->driver->session->signals, dev->queue[i]->kick);
-	}
+	wake_users(dev);
 	return 0;
 }
 

@@ -112,8 +112,11 @@ TEST_F(serve, region_of_rings_removed_and_added_ok)
 	ASSERT_EQ(0, take(self, buf));
 	ASSERT_EQ(0, front_remove_region(&self->f, &one));
 	EXPECT_EQ(0, vhx_dequeue_burst(self->u.dev, 1, self->pkts, 1));
+	/* who sleeps then is woken when it is back */
 	EXPECT_EQ(-ENOENT, vhx_queue_notification(self->u.dev, 1, true));
+	EXPECT_EQ(0, event_read(self->f.d.vq[TX].kick));
 	ASSERT_EQ(0, front_add_region(&self->f, &one, self->f.memfd));
+	EXPECT_EQ(0, event_wait(vhx_queue_kick_fd(self->u.dev, 1), WAIT_MS));
 	EXPECT_EQ(0, take(self, buf));
 	EXPECT_EQ(0, self->u.nr_errors);
 }
@@ -263,6 +266,17 @@ TEST_F(serve, features_of_a_new_start_forget_translations_ok)
 	for (int i = 0; i < 500 && !was_asked(self); i++)
 		usleep(10000);
 	EXPECT_TRUE(was_asked(self));
+}
+
+/* A queue that was not kicked is not started by what others are woken with. */
+TEST_F(serve, translation_starts_no_queue_ok)
+{
+	ASSERT_EQ(0, begin_platform(self));
+	for (unsigned int q = RX; q <= TX; q++)
+		ASSERT_EQ(0, front_ring(&self->f, q, 256));
+	ASSERT_EQ(0, translate_all(self));
+	ASSERT_EQ(0, translate_all(self));
+	EXPECT_EQ(NULL, user_dev(&self->u));
 }
 
 /* What is asked for ahead is not at the expense of frames. */
