@@ -382,7 +382,6 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	};
 	uint8_t *data = buffers + HEADROOM;
 	const uint16_t tag = from->vlan;
-
 	const struct port *owner = mac_find(mac, tag);
 
 	/* Of a trunk only the guest knows which VLAN it is in. */

@@ -66,7 +66,6 @@ static unsigned int tap_send(struct port *port, struct vhx_pkt *const *pkts,
 			{ &pkts[i]->hdr, sizeof(pkts[i]->hdr) },
 			{ pkts[i]->data, pkts[i]->len },
 		};
-
 		bool is_out = writev(port->fd, iov, 2) >= 0;
 
 		if (!is_out && errno == EAGAIN)

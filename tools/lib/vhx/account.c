@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "account.h"
@@ -70,14 +69,6 @@ void vhx_account_drop(struct vhx_account *account)
 		destroy(account);
 }
 
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
-
 static void *run(void *arg)
 {
 	struct vhx_account *account = arg;
@@ -91,7 +82,7 @@ static void *run(void *arg)
 		if (!account->chores)
 			account->last = &account->chores;
 		account->nr_chores--;
-		account->since_ms = chore->is_file ? now_ms() : UINT64_MAX;
+		account->since_ms = chore->is_file ? vhx_now_ms() : UINT64_MAX;
 		pthread_mutex_unlock(&account->mutex);
 		chore->run(chore);
 		pthread_mutex_lock(&account->mutex);
@@ -196,7 +187,7 @@ bool vhx_account_is_behind(struct vhx_account *account)
 	pthread_mutex_lock(&account->mutex);
 	is_behind = account->nr_chores > MANY ||
 		    (account->has_thread &&
-		     now_ms() > LONG_MS + account->since_ms &&
+		     vhx_now_ms() > LONG_MS + account->since_ms &&
 		     account->since_ms != UINT64_MAX);
 	pthread_mutex_unlock(&account->mutex);
 	return is_behind;

@@ -8,6 +8,7 @@
 #define VHX_ACCOUNT_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "ring_env.h"
 
@@ -55,6 +56,15 @@ struct vhx_account {
 	u64 since_ms;
 	bool has_thread;
 };
+
+/* Of a clock that goes on in steps of a few. */
+static inline u64 vhx_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
+}
 
 struct vhx_account *vhx_account_create(int wake);
 void vhx_account_drop(struct vhx_account *account);

@@ -166,7 +166,6 @@ out_unlock:
 static void unmap(struct vhx_chore *chore)
 {
 	struct vhx_mapping *mapping = (struct vhx_mapping *)chore;
-
 	u8 *start = mapping->start;
 
 	/* Before others may map something there. */
@@ -226,10 +225,10 @@ bool vhx_sigbus(const siginfo_t *info)
 			continue;
 		if (!put_zeros(start, len))
 			return false;
+		errno = saved;
 		__atomic_store_n(&mapping->is_cut, true, __ATOMIC_RELEASE);
 		if (write(mapping->account->wake, &one, sizeof(one)) < 0)
 			errno = saved;
-		errno = saved;
 		return true;
 	}
 	return false;

@@ -83,10 +83,10 @@ bool vhx_signal_can(struct vhx_signals *signals, int fd)
 		.aio_fildes = (u32)signals->nothing, .aio_nbytes = 1,
 		.aio_flags = IOCB_FLAG_RESFD, .aio_resfd = (u32)fd,
 	};
-	int flags;
+	int flags, err = EAGAIN;
 
-	int err = signals->aio ? submit(signals, &read_nowhere) : EAGAIN;
-
+	if (signals->aio)
+		err = submit(signals, &read_nowhere);
 	/* Without aio, or room in it. */
 	if (err == EAGAIN ? !is_eventfd(fd) : err != EFAULT)
 		return false;

@@ -95,14 +95,6 @@ static void set_timer(struct server *server, long ms)
 	timerfd_settime(server->timer.fd, 0, &when, NULL);
 }
 
-static u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000 + (u64)now.tv_nsec / 1000000;
-}
-
 /* Those that take a place and do not use it are hung up on. */
 static void end_idle(struct server *server)
 {
@@ -113,7 +105,7 @@ static void end_idle(struct server *server)
 	for (; conn && driver->setup_ms; conn = conn->next) {
 		if (conn->dev.was_live)
 			continue;
-		if (now_ms() - conn->since_ms > driver->setup_ms) {
+		if (vhx_now_ms() - conn->since_ms > driver->setup_ms) {
 			vhx_driver_log(server->driver, VHX_LOG_WARN,
 				       "%s: a peer set up no device in %u ms",
 				       driver->path, driver->setup_ms);
@@ -133,7 +125,7 @@ static bool add_conn(struct server *server, int fd)
 
 	if (!conn)
 		return false;
-	conn->since_ms = now_ms();
+	conn->since_ms = vhx_now_ms();
 	if (server->driver->setup_ms)
 		set_timer(server, RETRY_MS);
 	conn->next = server->conns;

@@ -309,6 +309,30 @@ void front_close(struct front *f)
 	f->request_fd = -1;
 }
 
+/* A receiveq full of chains of 1023 empty entries and one of a byte. */
+void front_give_costly(struct front *f, unsigned int num)
+{
+	const unsigned int len = 1024;
+	struct dev *d = &f->d;
+	struct vring_desc *table = guest_alloc(d, len * sizeof(*table), 4096);
+	struct vq *vq = &d->vq[RX];
+
+	for (unsigned int i = 0; i < len; i++)
+		table[i] = (struct vring_desc){
+			gpa(d, table), i == len - 1, VRING_DESC_F_WRITE |
+			(i < len - 1 ? VRING_DESC_F_NEXT : 0),
+			(uint16_t)(i + 1),
+		};
+	for (uint16_t i = 0; i < num; i++) {
+		vq->desc[i] = (struct vring_desc){
+			gpa(d, table), len * sizeof(*table),
+			VRING_DESC_F_INDIRECT, 0,
+		};
+		vq_push(vq, i);
+	}
+	vq_publish(vq);
+}
+
 /* A new peer is served: whatever others did. Return: 0 or -errno. */
 int front_is_served(const char *path)
 {

@@ -69,6 +69,7 @@ int front_ring(struct front *f, unsigned int q, unsigned int num);
 int64_t front_stop(struct front *f, unsigned int q);
 int front_open(struct front *f, const char *path, uint64_t features,
 	       unsigned int num);
+void front_give_costly(struct front *f, unsigned int num);
 void front_close(struct front *f);
 int front_is_served(const char *path);
 int front_hangs_up(struct front *f);

@@ -558,33 +558,15 @@ TEST_F(peer, announcements_have_a_bound_ok)
 /* A receiveq of very many empty descriptors costs its sender a share, no more. */
 TEST_F(peer, frame_has_its_share_of_descriptors_ok)
 {
-	const unsigned int len = 1024, num = 64;
 	struct vhx_queue_stats stats;
-	struct vring_desc *table;
 	char data[60] = "";
 	struct vhx_pkt pkt = { .data = data, .len = sizeof(data) };
 	struct vhx_pkt *pkts[] = { &pkt };
-	struct dev *d = &self->f.d;
-	struct vq *vq = &d->vq[RX];
 
 	ASSERT_EQ(0, user_start(&self->u));
-	ASSERT_EQ(0, front_open(&self->f, self->u.path, FEATURES, num));
+	ASSERT_EQ(0, front_open(&self->f, self->u.path, FEATURES, 64));
 	ASSERT_EQ(0, user_wait(&self->u, 3));
-	table = guest_alloc(d, len * sizeof(*table), 4096);
-	for (unsigned int i = 0; i < len; i++)
-		table[i] = (struct vring_desc){
-			gpa(d, table), i == len - 1, VRING_DESC_F_WRITE |
-			(i < len - 1 ? VRING_DESC_F_NEXT : 0),
-			(uint16_t)(i + 1),
-		};
-	for (uint16_t i = 0; i < num; i++) {
-		vq->desc[i] = (struct vring_desc){
-			gpa(d, table), len * sizeof(*table),
-			VRING_DESC_F_INDIRECT, 0,
-		};
-		vq_push(vq, i);
-	}
-	vq_publish(vq);
+	front_give_costly(&self->f, 64);
 	for (int i = 0; i < 10000; i++)
 		vhx_enqueue_burst(self->u.dev, 0, pkts, 1);
 	ASSERT_EQ(0, vhx_queue_get_stats(self->u.dev, 0, &stats, sizeof(stats)));
