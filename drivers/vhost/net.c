@@ -86,9 +86,14 @@ int vhx_net_set_offer(struct vhx_dev *dev, unsigned int set)
 	return 0;
 }
 
-/* Has the client know of a hole in its log. */
+/* Has the client know of what its log has now, and of a hole in it. */
 static void tell_log(struct vhx_vq *vq)
 {
+	if (unlikely(vq->mem.dirty.is_fresh)) {
+		vq->mem.dirty.is_fresh = false;
+		if (vq->dev->log)
+			eventfd_signal(vq->dev->log);
+	}
 	if (likely(!vq->mem.dirty.is_failed))
 		return;
 	/*

@@ -16,8 +16,7 @@ unsigned int vhx_log_lines = 240;
 #define HOUR	(3600UL * HZ)
 
 /**
- * vhx_notify_call - signal the driver if it wants to know, and who reads the
- * dirty log
+ * vhx_notify_call - signal the driver if it wants to know
  * @vq: a started vq, after completions
  *
  * Context: vq mutex
@@ -27,11 +26,6 @@ int vhx_notify_call(struct vhx_vq *vq)
 {
 	int ret = vq->ring.ops->call_needed(&vq->ring);
 
-	if (unlikely(vq->mem.dirty.is_fresh)) {
-		vq->mem.dirty.is_fresh = false;
-		if (vq->dev->log)
-			eventfd_signal(vq->dev->log);
-	}
 	if (!ret) {
 		vhx_count(&vq->stats.calls_saved, 1);
 		return 0;
