@@ -409,7 +409,11 @@ static int dispatch(struct vhx_dev *dev, const struct ioctl_entry *entry,
 	return entry->vq_fn(&dev->vq[array_index_nospec(index, VHX_VQS)], arg);
 }
 
-/* A call that did its work and fails nevertheless. */
+/*
+ * A call that did its work and fails nevertheless. A thread of the owner's that
+ * frees the worker meanwhile, without having been told of it, and makes another
+ * may lose that: its own doing, and the price of no copy under the mutex.
+ */
 static void undo(struct vhx_dev *dev, const struct ioctl_entry *entry,
 		 union ioctl_arg *arg)
 {

@@ -58,7 +58,9 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 	}
 	/*
 	 * One window for all: opening it costs more than the copies. A hardened
-	 * copy would look whether @dst has room for each: it has for @nr.
+	 * copy would look whether @dst has room for each: it has for @nr. Slots were
+	 * checked; what is read in speculation that they were not is the
+	 * owner's own, at most 1 MiB behind the ring, as in-tree reads it.
 	 */
 	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
