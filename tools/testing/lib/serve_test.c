@@ -502,7 +502,8 @@ TEST_F(serve, drivers_that_leave_have_others_leave_ok)
 	ASSERT_EQ(0, front_negotiate(&self->f, FEATURES));
 	ASSERT_EQ(0, front_negotiate(&more, FEATURES));
 	front_close(&self->f);
-	for (int i = 0; i < 500 && !stat(n.path, &st); i++)
+	for (int i = 0; i < 500 && (!stat(n.path, &st) ||
+				    !stat(self->u.path, &st)); i++)
 		usleep(10000);
 	EXPECT_EQ(-1, stat(n.path, &st));
 	EXPECT_EQ(-1, stat(self->u.path, &st));
