@@ -3,20 +3,25 @@
  * Set-up of one queue, its start and its stop. All with the session locked, so
  * that what a queue is locked for is a burst alone.
  */
-#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "burst.h"
 #include "driver.h"
 #include "session.h"
 
+/*
+ * A message may name any queue, and makes all up to that: what bursts work with
+ * is pages that are there when one is under way.
+ */
 struct vhx_queue *vhx_queue_create(struct vhx_device *dev, unsigned int index)
 {
-	struct vhx_queue *queue = aligned_alloc(64, (sizeof(*queue) + 63) & ~63u);
+	struct vhx_queue *queue = mmap(NULL, sizeof(*queue),
+				       PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (!queue)
+	if (queue == MAP_FAILED)
 		return NULL;
-	memset(queue, 0, sizeof(*queue));
 	queue->dev = dev;
 	queue->index = index;
 	queue->kick = -1;
@@ -41,7 +46,7 @@ void vhx_queue_destroy(struct vhx_queue *queue)
 	close_fd(&queue->kick);
 	close_fd(&queue->call);
 	close_fd(&queue->err);
-	free(queue);
+	munmap(queue, sizeof(*queue));
 }
 
 /**

@@ -252,6 +252,38 @@ TEST_F(proto, queue_out_of_range_einval)
 }
 
 /* Every request, of every length, with descriptors that it does not take. */
+/* Bytes of this process's memory that are there. */
+static long resident(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	if (!file || fscanf(file, "%*d %ld", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* A message about the last of 256 queues, none of which is ever used. */
+TEST_F(proto, queues_without_use_take_little_memory_ok)
+{
+	struct user many;
+	long before;
+
+	ASSERT_EQ(0, user_open(&many, VHX_QUEUES_MAX / 2, 0));
+	ASSERT_EQ(0, user_start(&many));
+	ASSERT_EQ(0, front_connect(&self->f, many.path));
+	ASSERT_EQ(0, front_negotiate(&self->f, FEATURES));
+	before = resident();
+	ASSERT_LT(0, before);
+	ASSERT_EQ(0, front_state(&self->f, SET_VRING_NUM, VHX_QUEUES_MAX - 1,
+				 64));
+	EXPECT_GT(5L << 20, resident() - before);
+	front_close(&self->f);
+	user_close(&many);
+}
+
 TEST_F(proto, requests_of_any_shape_ok)
 {
 	uint8_t payload[300];
