@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,33 +20,25 @@
 
 #include <kselftest_harness.h>
 
-#include "frontend.h"
+#include "honest.h"
 
-#define FEATURES	(F_V1 | F_MRG | F_EVENT | F_INDIRECT)
-#define NUM	256
 #define FRAMES	150
-#define ROOM	2048
 /* Half of the frames take no longer, few longer: the machine is shared. */
 #define USUAL_US	100000
 #define LATE_US	400000
 #define LATE_MAX	3
-#define AGAIN_US	50000
 #define TURNS_MIN	5
+#define PORTS	5
+#define MANY	256		/* queues of a port of many */
 #define F_OFFLOADS	(BIT_ULL(VIRTIO_NET_F_CSUM) | BIT_ULL(VIRTIO_NET_F_HOST_TSO4))
-
-struct guest {
-	struct front f;
-	uint8_t *buf;
-	uint8_t mac[ETH_ALEN];
-};
 
 FIXTURE(attack) {
 	pid_t pid;
 	char dir[64];
 	char ctl[80];
-	char path[3][80];		/* attacker, and both guests */
+	char path[PORTS][80];		/* attacker, both guests, those of many */
 	struct front f;			/* the attacker's */
-	struct guest guest[2];
+	struct honest guest[2];
 	pthread_t thread;
 	bool is_over;
 	uint64_t turns;
@@ -55,127 +48,28 @@ typedef FIXTURE_DATA(attack) fix;
 
 static pid_t start_switch(fix *s)
 {
-	char spec[3][128];
+	struct rlimit limit;
+	char spec[PORTS][128];
 	pid_t pid = fork();
 
-	for (int i = 0; i < 3; i++)
-		snprintf(spec[i], sizeof(spec[i]), "vhost-user,name=%c,path=%s",
-			 'a' + i, s->path[i]);
+	for (int i = 0; i < PORTS; i++)
+		snprintf(spec[i], sizeof(spec[i]),
+			 "vhost-user,name=%c,path=%s,queues=%d", 'a' + i,
+			 s->path[i], i < 3 ? 1 : MANY / 2);
 	if (!pid) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
 		freopen("/dev/null", "w", stderr);
 		execl(getenv("VHX_SWITCH"), "vhx-switch", "--offload",
 		      "--ctl", s->ctl,
 		      "--port", spec[0], "--port", spec[1], "--port", spec[2],
-		      NULL);
+		      "--port", spec[3], "--port", spec[4], NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 500 && access(s->path[2], F_OK); i++)
+	for (int i = 0; i < 500 && access(s->path[PORTS - 1], F_OK); i++)
 		usleep(10000);
 	return pid;
-}
-
-static int give_buffer(struct guest *g, unsigned int at)
-{
-	return rx_add(&g->f.d.vq[RX], ROOM, &one_piece, g->buf + at * ROOM);
-}
-
-static int open_guest(struct guest *g, const char *path, uint8_t number)
-{
-	int ret = front_open(&g->f, path, FEATURES, NUM);
-
-	if (ret)
-		return ret;
-	memcpy(g->mac, (uint8_t []){ 2, 0, 0, 0, 0, number }, ETH_ALEN);
-	g->buf = guest_alloc(&g->f.d, 2UL * NUM * ROOM, 4096);
-	for (unsigned int i = 0; i < NUM / 2; i++)
-		if (give_buffer(g, i) < 0)
-			return -ENOSPC;
-	vq_publish(&g->f.d.vq[RX]);
-	vq_kick(&g->f.d.vq[RX]);
-	return 0;
-}
-
-static int64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static void fill(uint8_t *frame, const uint8_t *to, const uint8_t *from,
-		 uint32_t seq)
-{
-	memset(frame, 0, 60);
-	memcpy(frame, to, ETH_ALEN);
-	memcpy(frame + ETH_ALEN, from, ETH_ALEN);
-	frame[12] = 0x88;
-	frame[13] = 0xb5;
-	memcpy(frame + 14, &seq, sizeof(seq));
-}
-
-/* Takes what came, and gives the buffers back. Return: whether @seq is there. */
-static bool take_frames(struct guest *g, uint32_t seq)
-{
-	struct vq *vq = &g->f.d.vq[RX];
-	bool is_there = false;
-	uint8_t *frame;
-	int head;
-
-	while ((head = vq_pop(vq, NULL)) >= 0) {
-		frame = g->buf + (vq->desc[head].addr - gpa(&g->f.d, g->buf));
-		is_there |= frame[12 + 12] == 0x88 &&
-			    !memcmp(frame + 12 + 14, &seq, sizeof(seq));
-		rx_add(vq, ROOM, &one_piece, frame);
-		vq_publish(vq);
-	}
-	return is_there;
-}
-
-/* Return: microseconds that a frame took from one guest to the other, or -errno. */
-static int64_t cross_within(struct guest *from, struct guest *to, uint32_t seq,
-			    bool is_broadcast, int64_t limit_us)
-{
-	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
-	uint8_t frame[60], *buf = from->buf + NUM * ROOM + seq % 64 * ROOM;
-	struct vq *tx = &from->f.d.vq[TX];
-	int64_t began = now_us();
-
-	fill(frame, is_broadcast ? all : to->mac, from->mac, seq);
-	while (vq_pop(tx, NULL) >= 0)
-		;
-	if (tx_add(tx, NULL, frame, sizeof(frame), &one_piece, buf) < 0)
-		return -ENOSPC;
-	vq_publish_kick(tx);
-	while (!take_frames(to, seq)) {
-		if (now_us() - began > limit_us)
-			return -ETIMEDOUT;
-		poll(&(struct pollfd){ to->f.d.vq[RX].call, POLLIN, 0 }, 1, 1);
-	}
-	take_frames(from, 0);
-	return now_us() - began;
-}
-
-/* A frame may get lost among those that an attacker sends; then it comes again. */
-static int64_t cross(struct guest *from, struct guest *to, uint32_t seq,
-		     bool is_broadcast)
-{
-	int64_t began = now_us(), ret;
-
-	do {
-		ret = cross_within(from, to, seq, is_broadcast, AGAIN_US);
-	} while (ret == -ETIMEDOUT && now_us() - began < WAIT_MS * 1000LL);
-	return ret < 0 ? ret : now_us() - began;
-}
-
-/* A guest's first kick takes its way to the switch. */
-static int wait_up(struct guest *from, struct guest *to)
-{
-	int64_t ret = -ETIMEDOUT;
-
-	for (uint32_t i = 0; i < 200 && ret == -ETIMEDOUT; i++)
-		ret = cross_within(from, to, 1000000 + i, true, 50000);
-	return ret < 0 ? (int)ret : 0;
 }
 
 FIXTURE_SETUP(attack)
@@ -187,15 +81,15 @@ FIXTURE_SETUP(attack)
 	strcpy(self->dir, "/tmp/vhx-attack-XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
 	snprintf(self->ctl, sizeof(self->ctl), "%s/ctl", self->dir);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < PORTS; i++)
 		snprintf(self->path[i], sizeof(self->path[i]), "%s/%c",
 			 self->dir, 'a' + i);
 	self->pid = start_switch(self);
 	ASSERT_LT(0, self->pid);
 	for (int i = 0; i < 2; i++)
-		ASSERT_EQ(0, open_guest(&self->guest[i], self->path[i + 1], i));
-	ASSERT_EQ(0, wait_up(&self->guest[0], &self->guest[1]));
-	ASSERT_EQ(0, wait_up(&self->guest[1], &self->guest[0]));
+		ASSERT_EQ(0, honest_open(&self->guest[i], self->path[i + 1], i));
+	ASSERT_EQ(0, honest_wait_up(&self->guest[0], &self->guest[1]));
+	ASSERT_EQ(0, honest_wait_up(&self->guest[1], &self->guest[0]));
 }
 
 /* It ends when it is asked to, whatever peers do. */
@@ -233,8 +127,8 @@ static int guests_are_served(fix *s, bool is_broadcast)
 	int64_t took[FRAMES];
 
 	for (int i = 0; i < FRAMES; i++) {
-		took[i] = cross(&s->guest[i & 1], &s->guest[~i & 1], seq++,
-				is_broadcast);
+		took[i] = honest_cross(&s->guest[i & 1], &s->guest[~i & 1], seq++,
+				       is_broadcast);
 		if (took[i] < 0)
 			return (int)took[i];
 	}
@@ -420,7 +314,7 @@ static void *send_from_everywhere(void *arg)
 	while (goes_on(s)) {
 		for (int i = 0; i < 64; i++, seq++) {
 			memcpy(from + 2, &seq, sizeof(seq));
-			fill(frame, from, from, 0);
+			honest_fill(frame, from, from, 0);
 			if (tx_add(vq, NULL, frame, sizeof(frame), &one_piece,
 				   buf + seq % NUM * ROOM) < 0)
 				break;
@@ -462,7 +356,7 @@ static void fill_long(uint8_t *frame, size_t len)
 	static const uint8_t all[] = { 255, 255, 255, 255, 255, 255 };
 
 	memset(frame, 1, len);
-	fill(frame, all, (uint8_t []){ 2, 9, 9, 9, 9, 9 }, 0);
+	honest_fill(frame, all, (uint8_t []){ 2, 9, 9, 9, 9, 9 }, 0);
 	frame[12] = 0x08;
 	frame[13] = 0;
 	frame[14] = 0x45;
@@ -512,17 +406,80 @@ TEST_F(attack, headers_that_lie_ok)
 /* Without kicks: it is looked at often enough. */
 TEST_F(attack, ring_without_kicks_is_served_ok)
 {
-	struct guest *g = &self->guest[0];
+	struct honest *g = &self->guest[0];
 	int late = 0;
 
-	ASSERT_LT(0, cross(g, &self->guest[1], 1, true));
+	ASSERT_LT(0, honest_cross(g, &self->guest[1], 1, true));
 	ASSERT_EQ(0, front_fd(&g->f, SET_VRING_KICK, TX, -1));
 	usleep(300000);
 	for (uint32_t i = 2; i < 22; i++) {
 		usleep(20000);
-		late += cross(g, &self->guest[1], i, true) > USUAL_US;
+		late += honest_cross(g, &self->guest[1], i, true) > USUAL_US;
 	}
 	EXPECT_GE(LATE_MAX, late);
+}
+
+/* As front_ring(), but queue @index is where @vq lies; it was kicked once. */
+static int add_queue(struct front *f, struct vq *vq, unsigned int index, int kick)
+{
+	struct vhost_vring_addr addr;
+	int ret;
+
+	vq_addr(vq, &addr);
+	addr.index = index;
+	ret = front_state(f, SET_VRING_NUM, index, vq->num);
+	if (!ret)
+		ret = front_ack(f, SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	if (!ret)
+		ret = front_fd(f, SET_VRING_KICK, index, kick);
+	return ret ? ret : front_state(f, SET_VRING_ENABLE, index, 1);
+}
+
+/* Of many queues the guest uses the last one. All others are one empty ring. */
+static int open_many(struct front *f, const char *path)
+{
+	int ret = front_connect(f, path), kick;
+
+	if (!ret)
+		ret = front_negotiate(f, FEATURES);
+	if (!ret)
+		ret = front_memory(f);
+	for (unsigned int q = RX; q <= TX && !ret; q++)
+		ret = front_layout(f, q, NUM);
+	for (unsigned int i = 0; i < MANY - 1 && !ret; i++) {
+		kick = eventfd(1, EFD_CLOEXEC);
+		ret = add_queue(f, &f->d.vq[RX], i, kick);
+		close(kick);
+	}
+	if (!ret)
+		ret = add_queue(f, &f->d.vq[TX], MANY - 1, f->d.vq[TX].kick);
+	vq_kick(&f->d.vq[TX]);
+	return ret;
+}
+
+/* The one that sends is none of the first 256 that the switch came to know. */
+TEST_F(attack, ring_behind_many_is_served_ok)
+{
+	struct honest many[2];
+	int64_t took[20];
+
+	for (int i = 0; i < 2; i++) {
+		front_init(&many[i].f);
+		ASSERT_EQ(0, open_many(&many[i].f, self->path[3 + i]));
+		many[i].buf = guest_alloc(&many[i].f.d, 2UL * NUM * ROOM, 4096);
+		memcpy(many[i].mac, (uint8_t []){ 2, 0, 0, 0, 1, i }, ETH_ALEN);
+	}
+	ASSERT_EQ(0, honest_wait_up(&many[1], &self->guest[0]));
+	for (uint32_t i = 0; i < 20; i++) {
+		usleep(20000);
+		took[i] = honest_cross_within(&many[1], &self->guest[0], 2000000 + i,
+					      false, WAIT_MS * 1000LL);
+		EXPECT_LE(0, took[i]);
+	}
+	qsort(took, 20, sizeof(*took), by_size);
+	EXPECT_GT(USUAL_US, took[10]);
+	for (int i = 0; i < 2; i++)
+		front_close(&many[i].f);
 }
 
 /* -- attacks by the control socket --------------------------------------------- */
