@@ -128,7 +128,7 @@ KINDS = {
     "switch": lambda kernel, part="all": {
         "needs": [f"vm initramfs {kernel}", "programs switch",
                   *(f"vm root {r}" for r in ("qemu-10.0", "qemu-11.1", "dpdk"))],
-        "limit": 2700, "guess": 350, "gib": 2},
+        "limit": 3600, "guess": 450, "gib": 2},
     "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,

@@ -413,12 +413,16 @@ def stage_switch(kernel, part="all"):
     subprocess.run(["timeout", "300", "unshare", "-n",
                     "tools/testing/switch/alone.py", switch], check=False)
     subprocess.run(["timeout", "900", guests, switch], check=False)
+    offload = ["timeout", "600", "unshare", "-nm",
+               "tools/testing/switch/offload.py", switch]
+    subprocess.run(offload, check=False)
     for root in ("qemu-10.0", "qemu-11.1", "dpdk"):
         os.environ["VHX_ROOT_" + re.sub("[^a-z0-9]", "_", root)] = \
             said(VM, "root", root)
     if part == "all":
         subprocess.run(["timeout", "900", "unshare", "-m", guests, switch,
                         "10.0", "11.1"], check=False)
+        subprocess.run([*offload, "10.0", "11.1"], check=False)
     subprocess.run(["timeout", "900", "unshare", "-nm", "sh", "-c",
                     "mount -t sysfs sysfs /sys && "
                     "exec tools/testing/switch/virtio_user.py \"$1\"", "sh",
