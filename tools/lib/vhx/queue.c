@@ -334,6 +334,26 @@ static void watch_kick(struct vhx_queue *queue, bool is_on)
 	queue->dev->transport->watch_kick(queue, is_on);
 }
 
+/*
+ * Its kicks are the user's again, who may have asked for them by now and sleep:
+ * whatever was kicked for meanwhile, he looks once more.
+ */
+static void hand_back_kicks(struct vhx_queue *queue)
+{
+	int err = 0;
+	bool is_asked;
+
+	vhx_queue_lock(queue);
+	is_asked = queue->wants_kicks;
+	if (!is_asked && queue->runs && queue->is_taken_up && queue->is_ready)
+		err = queue->ring.ops->disarm(&queue->ring);
+	if (err)
+		vhx_queue_fail(queue, err);
+	vhx_queue_unlock(queue);
+	if (is_asked)
+		vhx_signal(&queue->dev->driver->session->signals, queue->kick);
+}
+
 /**
  * vhx_queue_update_discard - see to a transmitq that is started and disabled
  * @queue: the queue
@@ -353,8 +373,7 @@ void vhx_queue_update_discard(struct vhx_queue *queue)
 	if (is_on)
 		vhx_queue_kicked(queue);
 	else
-		vhx_queue_notification(queue->dev, queue->index,
-				       queue->wants_kicks);
+		hand_back_kicks(queue);
 }
 
 /**

@@ -204,6 +204,33 @@ TEST_F(flow, disabled_tx_is_discarded_ok)
 	EXPECT_EQ(0, tx_one(self, 64, 1, &l));
 }
 
+static void arm_then_send(struct vhx_device *dev, unsigned int queue, void *arg)
+{
+	fix *s = arg;
+	struct vq *vq = &s->f.d.vq[TX];
+
+	if (queue != TX || vhx_queue_notification(dev, TX, true))
+		return;
+	frame_fill(s->frame, 64, false, 1);
+	if (tx_add(vq, NULL, s->frame, 64, &one_piece, s->buf) >= 0)
+		vq_publish_kick(vq);
+}
+
+/* Who sleeps as soon as he is told of a queue hears of what comes then. */
+TEST_F(flow, enabled_tx_that_sleeps_at_once_is_woken_ok)
+{
+	struct front *f = &self->f;
+
+	ASSERT_EQ(0, front_state(f, SET_VRING_ENABLE, TX, 0));
+	self->b.came_arg = self;
+	self->b.came = arm_then_send;
+	ASSERT_EQ(0, front_state(f, SET_VRING_ENABLE, TX, 1));
+	ASSERT_EQ(0, user_wait(&self->b, 3));
+	user_dev(&self->b);
+	EXPECT_EQ(0, event_wait(vhx_queue_kick_fd(self->b.dev, TX), WAIT_MS));
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, TX, self->pkts, PACKETS));
+}
+
 /* The kick eventfd is the client's as well, who may have it wait. */
 TEST_F(flow, kick_that_blocks_holds_up_nobody_ok)
 {

@@ -61,7 +61,8 @@ static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
 {
 	struct user *b = arg;
 
-	(void)dev;
+	if (is_enabled && b->came)
+		b->came(dev, queue, b->came_arg);
 	pthread_mutex_lock(&b->mutex);
 	b->queues &= ~(1u << queue);
 	b->queues |= (unsigned int)is_enabled << queue;

@@ -22,6 +22,9 @@ struct user {
 	unsigned int nr_announced;
 	bool refuses;
 	bool asks_depth;		/* in a line of the log */
+	/* on the session's thread, of a queue that has come up */
+	void (*came)(struct vhx_device *dev, unsigned int queue, void *arg);
+	void *came_arg;
 	uint8_t mac[6];
 };
 
