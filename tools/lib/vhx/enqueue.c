@@ -29,11 +29,13 @@
  * @at: where in the frame, header included
  * @val: the byte
  * @ptr: where that is in guest memory
+ * @gpa: its guest address, for the log
  */
 struct patch {
 	u32 at;
 	u8 val;
 	u8 *ptr;
+	u64 gpa;
 };
 
 /**
@@ -156,23 +158,28 @@ static int fetch_more(struct vhx_queue *queue, struct frame *frame,
 	return fetch(queue, want);
 }
 
-static void note_patches(struct frame *frame, u8 *ptr, u32 len)
+static void note_patches(struct frame *frame, u8 *ptr, u64 gpa, u32 len)
 {
 	struct patch *patch = frame->patch;
+	u32 off;
 
-	for (; patch < frame->patch + frame->nr_patches; patch++)
-		if (patch->at - frame->done < len)
-			patch->ptr = ptr + (patch->at - frame->done);
+	for (; patch < frame->patch + frame->nr_patches; patch++) {
+		off = patch->at - frame->done;
+		if (off < len) {
+			patch->ptr = ptr + off;
+			patch->gpa = gpa + off;
+		}
+	}
 }
 
-/* Writes the next @len bytes of the frame, which lie in a row. */
+/* Writes the next @len bytes of the frame, which lie in a row, at @gpa. */
 static void copy_part(struct vhx_queue *queue, struct frame *frame, u8 *ptr,
-		      u32 len)
+		      u64 gpa, u32 len)
 {
 	const u8 *data = frame->pkt->data;
 	u32 hlen = queue->hlen, part = 0;
 
-	note_patches(frame, ptr, len);
+	note_patches(frame, ptr, gpa, len);
 	if (frame->done < hlen) {
 		part = min(hlen - frame->done, len);
 		memcpy(ptr, frame->hdr + frame->done, part);
@@ -180,6 +187,7 @@ static void copy_part(struct vhx_queue *queue, struct frame *frame, u8 *ptr,
 	if (part < len)
 		memcpy(ptr + part, data + (frame->done + part - hlen),
 		       len - part);
+	vhx_dirty_log(&queue->mem.dirty, gpa, len);
 	frame->done += len;
 }
 
@@ -203,9 +211,8 @@ static int copy_in(struct vhx_queue *queue, const struct vhx_chain *chain,
 					     &part, &ptr);
 			if (err)
 				return vhx_burst_fail_xlate(queue, err);
-			copy_part(queue, frame, ptr, part);
-			vhx_dirty_log(&queue->mem.dirty, xlate->hit.gpa +
-				      (addr - xlate->hit.first), part);
+			copy_part(queue, frame, ptr, xlate->hit.gpa +
+				  (addr - xlate->hit.first), part);
 		}
 	}
 	return 0;
@@ -269,7 +276,7 @@ static void give_back(struct vhx_queue *queue, const struct frame *frame)
 	queue->burst.nr = 0;
 }
 
-/* What is known when the number of chains is. */
+/* What is known last: who migrates may have sent the page before that. */
 static void apply_patches(struct vhx_queue *queue, struct frame *frame)
 {
 	struct patch *patch = frame->patch;
@@ -281,8 +288,10 @@ static void apply_patches(struct vhx_queue *queue, struct frame *frame)
 		patch[0].val = nr[0];
 		patch[1].val = nr[1];
 	}
-	for (; patch < frame->patch + frame->nr_patches; patch++)
+	for (; patch < frame->patch + frame->nr_patches; patch++) {
 		*patch->ptr = patch->val;
+		vhx_dirty_log(&queue->mem.dirty, patch->gpa, 1);
+	}
 }
 
 /*

@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "flow.h"
 
@@ -389,6 +393,92 @@ TEST_F(flow, restart_at_each_point_ok)
 		ASSERT_EQ(0, user_wait(&self->b, 3));
 		ASSERT_EQ(0, tx_one(self, 100, i, &one_piece));
 	}
+}
+
+/* A page of the library's that is not writable until it is written, and the log. */
+static struct trap {
+	uint8_t *page;
+	uint8_t *log;
+	size_t size;
+	volatile bool was_here;
+} trap;
+
+/* As the one who migrates the guest does at any time: takes what is logged. */
+static void take_log(int sig)
+{
+	(void)sig;
+	memset(trap.log, 0, trap.size);
+	trap.was_here = true;
+	mprotect(trap.page, 4096, PROT_READ | PROT_WRITE);
+}
+
+/* Where the library has what the guest has at @ptr. */
+static uint8_t *mapped_by_library(struct front *f, const uint8_t *ptr)
+{
+	uint64_t start, end, offset, ino, at = (uint64_t)(ptr - (uint8_t *)f->d.mem);
+	FILE *maps = fopen("/proc/self/maps", "r");
+	uint8_t *found = NULL;
+	struct stat st;
+	char line[512];
+
+	while (!fstat(f->memfd, &st) && maps && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %*s %lx %*s %lu", &start, &end,
+			   &offset, &ino) == 4 && ino == st.st_ino &&
+		    start != (uintptr_t)f->d.mem && at >= offset &&
+		    at - offset < end - start)
+			found = (uint8_t *)(start + (at - offset));
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
+static bool is_logged(uint64_t gpa)
+{
+	return trap.log[gpa / 4096 / 8] & 1 << gpa / 4096 % 8;
+}
+
+/* What is written last, into a page that was logged, is logged as well. */
+TEST_F(flow, dirty_log_taken_in_between_ok)
+{
+	const struct sigaction catch = { .sa_handler = take_log };
+	const size_t size = 0x150000000 / 4096 / 8;
+	struct {
+		uint64_t size, offset;
+	} base = { size, 0 };
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	struct vq *vq = &self->f.d.vq[RX];
+	uint8_t *buf = self->buf;
+
+	if (!has(&self->f.d, F_MRG))
+		SKIP(return, "needs MRG_RXBUF");
+	ASSERT_EQ(0, ftruncate(fd, (off_t)size));
+	trap.size = size;
+	trap.log = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_EQ(0, front_send(&self->f, SET_LOG_BASE, 0, &base, sizeof(base),
+				&fd, 1));
+	ASSERT_EQ(0, front_recv(&self->f, SET_LOG_BASE, &base, 0));
+	ASSERT_EQ(0, front_u64(&self->f, SET_FEATURES, variant->features |
+			       F_PROTOCOL | F_LOG_ALL));
+	EXPECT_EQ(0, user_wait_event(&self->b, 'f'));
+	for (int i = 0; i < 2; i++)
+		ASSERT_LE(0, rx_add(vq, 1000, &one_piece, buf + i * 4096));
+	vq_publish(vq);
+	trap.page = mapped_by_library(&self->f, buf + 4096);
+	ASSERT_NE(NULL, trap.page);
+	ASSERT_EQ(0, sigaction(SIGSEGV, &catch, NULL));
+	ASSERT_EQ(0, mprotect(trap.page, 4096, PROT_NONE));
+	self->pkt[0].len = 1500;
+	self->pkt[0].hdr = (struct vhx_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = 34, .csum_offset = 16,
+	};
+	ASSERT_EQ(1, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 1));
+	EXPECT_TRUE(trap.was_here);
+	EXPECT_EQ(2, ((struct virtio_net_hdr_mrg_rxbuf *)buf)->num_buffers);
+	EXPECT_TRUE(is_logged(gpa(&self->f.d, buf)));
+	EXPECT_TRUE(is_logged(gpa(&self->f.d, buf + 4096)));
+	munmap(trap.log, size);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
