@@ -116,7 +116,8 @@ MACHINES = {
 
 class Guest:
     """One guest.  accel: kvm or tcg; machine: a name in MACHINES; incoming: an
-    address to migrate from; is_shared: a device in user space has its memory.
+    address to migrate from; is_shared: a device in user space has its memory;
+    is_held: it does not run before qmp("cont").
 
     microvm boots quicker, but without KVM's clock it has nothing to calibrate
     the TSC by, and it has no I/O space for legacy devices: q35 for both, and
@@ -127,7 +128,8 @@ class Guest:
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
                  mem="256M", log=None, snapshot=None, incoming=None,
-                 is_shared=False):
+                 is_shared=False, is_held=False):
+        self.is_held = is_held
         self.is_shared = is_shared or any(net.user for net in nets)
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
         self.incoming = incoming
@@ -231,6 +233,8 @@ class Guest:
             args += ["-incoming", f"exec:cat {self.snapshot}"]
         if self.incoming:
             args += ["-incoming", self.incoming]
+        if self.is_held:
+            args.append("-S")
         return args
 
     # -- start, reset, stop ------------------------------------------------
