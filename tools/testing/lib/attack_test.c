@@ -21,6 +21,7 @@
 #include <kselftest_harness.h>
 
 #include "honest.h"
+#include "slow_file.h"
 
 #define FRAMES	150
 /* Half of the frames take no longer, few longer: the machine is shared. */
@@ -38,6 +39,7 @@ FIXTURE(attack) {
 	char ctl[80];
 	char path[PORTS][80];		/* attacker, both guests, those of many */
 	struct front f;			/* the attacker's */
+	struct slow_file slow;
 	struct honest guest[2];
 	pthread_t thread;
 	bool is_over;
@@ -92,7 +94,7 @@ FIXTURE_SETUP(attack)
 	ASSERT_EQ(0, honest_wait_up(&self->guest[1], &self->guest[0]));
 }
 
-/* It ends when it is asked to, whatever peers do. */
+/* It ends when it is asked to, whatever peers do; close() on FUSE cannot be killed. */
 FIXTURE_TEARDOWN(attack)
 {
 	int status = -1;
@@ -102,6 +104,10 @@ FIXTURE_TEARDOWN(attack)
 		pthread_join(self->thread, NULL);
 	}
 	kill(self->pid, SIGTERM);
+	for (int i = 0; i < 1000 && !access(self->path[2], F_OK); i++)
+		usleep(10000);
+	EXPECT_NE(0, access(self->path[2], F_OK));
+	slow_file_close(&self->slow);
 	for (int i = 0; i < 1000 && !waitpid(self->pid, &status, WNOHANG); i++)
 		usleep(10000);
 	EXPECT_EQ(0, status);
@@ -241,6 +247,36 @@ TEST_F(attack, call_eventfd_that_blocks_ok)
 {
 	ASSERT_EQ(0, front_open(&self->f, self->path[0], FEATURES, NUM));
 	ASSERT_EQ(0, keep_doing(self, make_writes_wait));
+	EXPECT_EQ(0, guests_are_served(self, true));
+}
+
+/* Each comes with a file to close, which takes as long as it likes. */
+static void *give_slow_files(void *arg)
+{
+	/* how many; where, how long, the address in QEMU, the offset in the file */
+	const uint64_t table[] = { 1, 0x100000000, 8192, 0x700000000000, 0 };
+	struct front f[2];
+	fix *s = arg;
+
+	for (int i = 0; i < 2; i++)
+		front_connect(&f[i], s->path[0]);
+	for (unsigned int i = 0; goes_on(s); i++, usleep(1000))
+		front_send(&f[i & 1], SET_MEM_TABLE, 0, table, sizeof(table),
+			   &s->slow.fd, 1);
+	for (int i = 0; i < 2; i++)
+		front_close(&f[i]);
+	return NULL;
+}
+
+TEST_F(attack, memory_on_fuse_without_end_ok)
+{
+	int err = slow_file_open(&self->slow);
+
+	if (err)
+		SKIP(return, "no FUSE to be had: %s", strerror(-err));
+	slow_file_silence(&self->slow);
+	ASSERT_EQ(0, keep_doing(self, give_slow_files));
+	EXPECT_EQ(0, guests_are_served(self, false));
 	EXPECT_EQ(0, guests_are_served(self, true));
 }
 

@@ -34,6 +34,26 @@ int front_send(struct front *f, uint32_t request, uint32_t flags,
 	return sendmsg(f->d.fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* A file, with a message of which 8 bytes are still to come. */
+int front_send_half(struct front *f, int fd)
+{
+	const struct header header = { GET_FEATURES, 1, 8 };
+	struct iovec iov = { (void *)&header, sizeof(header) };
+	char control[CMSG_SPACE(sizeof(int))] = "";
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = (void *)control;
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	return sendmsg(f->d.fd, &msg, MSG_NOSIGNAL) == sizeof(header) ? 0 :
+		-errno;
+}
+
 static int read_all(int fd, void *to, size_t len)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };

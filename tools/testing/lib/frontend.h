@@ -45,6 +45,7 @@ struct front {
 
 int front_send(struct front *f, uint32_t request, uint32_t flags,
 	       const void *payload, uint32_t size, const int *fds, int nr_fds);
+int front_send_half(struct front *f, int fd);
 int front_recv(struct front *f, uint32_t request, void *payload,
 	       uint32_t size);
 int front_ack(struct front *f, uint32_t request, const void *payload,

@@ -122,25 +122,12 @@ static int lingering(int *other)
 /* Gives the library the only descriptor of a file, with a message that is not whole. */
 static int give_away(struct front *f, int fd)
 {
-	const struct header header = { GET_FEATURES, 1, 8 };
-	struct iovec iov = { (void *)&header, sizeof(header) };
-	char control[CMSG_SPACE(sizeof(int))] = "";
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = (void *)control;
-	ssize_t len;
+	int ret = front_send_half(f, fd);
 
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	len = sendmsg(f->d.fd, &msg, 0);
 	/* it is read first */
 	usleep(100000);
 	close(fd);
-	return len == sizeof(header) ? 0 : -errno;
+	return ret;
 }
 
 /* Another driver of the same session. */

@@ -121,6 +121,7 @@ static void log_line(enum vhx_log_level level, const char *message, void *arg)
 
 	if (level > VHX_LOG_WARN)
 		return;
+	snprintf(b->warned, sizeof(b->warned), "%s", message);
 	__atomic_add_fetch(&b->nr_errors, 1, __ATOMIC_RELAXED);
 	if (b->asks_depth && b->dev)
 		vhx_queue_depth(b->dev, 1);

@@ -19,6 +19,7 @@ struct user {
 	char events[EVENTS_MAX];	/* a letter each, see user.c */
 	unsigned int nr_events;
 	unsigned int nr_errors;		/* log lines that warn */
+	char warned[256];		/* the last of them */
 	unsigned int nr_announced;
 	bool refuses;
 	bool asks_depth;		/* in a line of the log */
