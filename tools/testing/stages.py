@@ -135,7 +135,8 @@ def build_switch():
 
 def build_cuse():
     path = built_in("cuse", "tools/lib", "tools/testing/cuse",
-                    "tools/testing/selftests", "drivers/vhost/ring")
+                    "tools/testing/lib", "tools/testing/selftests",
+                    "drivers/vhost/ring")
     if not call("make", "-s", JOBS, "-C", "tools/testing/cuse", WARNINGS,
                 f"OUTPUT={path}"):
         sys.exit("the programs for CUSE do not build")

@@ -264,7 +264,8 @@ static int get_busyloop(struct client *client, union arg *arg)
 
 static int take_fd(const struct client *client, int number, const char *kind)
 {
-	int fd = vhx_remote_take_fd(&client->owner, number, kind);
+	int fd = vhx_remote_take_fd(&client->owner, number, kind,
+				    client->dev.driver->account);
 
 	if (fd == -EPERM)
 		complain(client, "its descriptors cannot be had (CAP_SYS_PTRACE)",
@@ -391,7 +392,7 @@ static int set_tap(struct client *client, struct vhx_queue *queue, int tap)
 	return err;
 
 err_close:
-	close(tap);
+	vhx_account_close(client->dev.driver->account, tap);
 	return err;
 }
 

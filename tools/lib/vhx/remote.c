@@ -6,12 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "remote.h"
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT	26
+#endif
+/* Huge pages that there may be, from 64 KiB to 16 GiB */
+#define HUGE_SHIFT_MIN	16
+#define HUGE_SHIFT_MAX	34
 
 /* A part of the owner's address space, as /proc/PID/maps has it. */
 struct vma {
@@ -89,14 +97,13 @@ bool vhx_remote_has_thread(const struct vhx_remote *remote, pid_t tid)
 	return remote->pid && !access(path, F_OK);
 }
 
-/* What a descriptor of it is. Return: 0, or an errno of readlink(). */
-static int read_fd_path(const struct vhx_remote *remote, int fd,
-			char path[PATH_MAX])
+/* What a descriptor of a process is. Return: 0, or an errno of readlink(). */
+static int read_fd_path(pid_t pid, int fd, char path[PATH_MAX])
 {
 	char link[48];
 	ssize_t len;
 
-	snprintf(link, sizeof(link), "/proc/%d/fd/%d", remote->pid, fd);
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", pid, fd);
 	len = readlink(link, path, PATH_MAX - 1);
 	if (len < 0)
 		return -errno;
@@ -109,26 +116,34 @@ static int read_fd_path(const struct vhx_remote *remote, int fd,
  * @remote: the process
  * @fd: its number there, which is right while the caller waits
  * @kind: how its path in /proc begins
+ * @account: whose thread closes what became another one meanwhile
  *
  * What is of another kind is not touched: to ask a file of FUSE for anything, to
- * close it even, is to wait for whoever serves it, which may be us.
+ * close it even, is to wait for whoever serves it, which may be us. A path says
+ * nothing for sure: a mount of the owner's may have any.
  *
  * Return: a descriptor of ours, -EBADF (it has none such), -EINVAL (another
  * kind), -EPERM (ptrace's rules forbid it), -ESRCH (it ended), -EMFILE, -ENFILE
  */
 int vhx_remote_take_fd(const struct vhx_remote *remote, int fd,
-		       const char *kind)
+		       const char *kind, struct vhx_account *account)
 {
 	char path[PATH_MAX];
 	int taken, err;
 
-	err = read_fd_path(remote, fd, path);
+	err = read_fd_path(remote->pid, fd, path);
 	if (err)
 		return err == -ENOENT ? -EBADF : err == -EACCES ? -EPERM : err;
 	if (strncmp(path, kind, strlen(kind)))
 		return -EINVAL;
 	taken = (int)syscall(SYS_pidfd_getfd, remote->pidfd, fd, 0);
-	return taken < 0 ? -errno : taken;
+	if (taken < 0)
+		return -errno;
+	if (!read_fd_path(getpid(), taken, path) &&
+	    !strncmp(path, kind, strlen(kind)))
+		return taken;
+	vhx_account_close(account, taken);
+	return -EINVAL;
 }
 
 /* Return: 1, 0 at the end */
@@ -159,19 +174,96 @@ static bool is_same_file(const struct vma *a, const struct vma *b)
 	return a->dev == b->dev && a->inode == b->inode;
 }
 
+/* memfds, shared memory without a name, and huge pages of both have no mount. */
+static bool is_unmounted_memory(dev_t dev)
+{
+	unsigned int shift = 0;
+	struct stat st;
+	bool is_one;
+	int fd;
+
+	do {
+		fd = memfd_create("vhx-kind", MFD_CLOEXEC |
+				  (shift ? MFD_HUGETLB | shift << MFD_HUGE_SHIFT : 0));
+		is_one = fd >= 0 && !fstat(fd, &st) && st.st_dev == dev;
+		if (fd >= 0)
+			close(fd);
+		shift = shift ? shift + 1 : HUGE_SHIFT_MIN;
+	} while (!is_one && shift <= HUGE_SHIFT_MAX);
+	return is_one;
+}
+
+/* Among what is mounted where a process is. */
+static bool is_mounted_memory(pid_t pid, dev_t dev)
+{
+	unsigned int dev_major, dev_minor;
+	char path[32], *line = NULL, *type;
+	bool is_one = false;
+	size_t size = 0;
+	FILE *mounts;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	mounts = fopen(path, "re");
+	if (!mounts)
+		return false;
+	while (!is_one && getline(&line, &size, mounts) > 0) {
+		/* Fields have no spaces. */
+		type = strstr(line, " - ");
+		is_one = type && sscanf(line, "%*d %*d %u:%u", &dev_major,
+					&dev_minor) == 2 &&
+			 makedev(dev_major, dev_minor) == dev &&
+			 (!strncmp(type, " - tmpfs ", 9) ||
+			  !strncmp(type, " - hugetlbfs ", 13));
+	}
+	free(line);
+	fclose(mounts);
+	return is_one;
+}
+
+/*
+ * Whether a file is of memory, which its file system is not asked: to open one of
+ * FUSE, even to look at it, is to wait for its server.
+ */
+static bool is_of_memory(const struct vhx_remote *remote, int path_fd)
+{
+	struct statx st;
+	dev_t dev;
+
+	if (statx(path_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		  STATX_TYPE, &st) || !S_ISREG(st.stx_mode))
+		return false;
+	dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+	return is_unmounted_memory(dev) ||
+	       is_mounted_memory(remote->pid, dev) ||
+	       is_mounted_memory(getpid(), dev);
+}
+
+/* What is opened is what was looked at, whatever is mapped there now. */
 static int open_map_file(const struct vhx_remote *remote,
-			 const struct vma *vma)
+			 const struct vma *vma,
+			 const struct vhx_account *account)
 {
 	char path[80];
+	int path_fd, fd = -EMEDIUMTYPE;
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx",
 		 remote->pid, vma->start, vma->end);
-	return open(path, O_RDWR | O_CLOEXEC);
+	path_fd = open(path, O_PATH | O_CLOEXEC);
+	if (path_fd < 0)
+		return -errno;
+	if (account->takes_any || is_of_memory(remote, path_fd)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+	}
+	close(path_fd);
+	return fd;
 }
 
 /* Of a descriptor that the owner still has. */
 static int find_open_file(const struct vhx_remote *remote,
-			  const struct vma *vma)
+			  const struct vma *vma, struct vhx_account *account)
 {
 	struct dirent *entry;
 	char path[PATH_MAX];
@@ -184,10 +276,18 @@ static int find_open_file(const struct vhx_remote *remote,
 	if (!dir)
 		return -1;
 	while (fd < 0 && (entry = readdir(dir))) {
-		if (read_fd_path(remote, atoi(entry->d_name), path) ||
+		if (read_fd_path(remote->pid, atoi(entry->d_name), path) ||
 		    strcmp(path, vma->path))
 			continue;
-		fd = vhx_remote_take_fd(remote, atoi(entry->d_name), path);
+		fd = vhx_remote_take_fd(remote, atoi(entry->d_name), path,
+					account);
+		/* Memory alone has seals, and answers at once. */
+		if (fd >= 0 && !account->takes_any &&
+		    fcntl(fd, F_GET_SEALS) < 0) {
+			vhx_account_close(account, fd);
+			fd = -1;
+			break;
+		}
 		if (fd >= 0 && (fstat(fd, &st) || st.st_dev != vma->dev ||
 				st.st_ino != vma->inode ||
 				(fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)) {
@@ -200,12 +300,14 @@ static int find_open_file(const struct vhx_remote *remote,
 }
 
 /* The mapping says which file it is, but reading that takes rights of its own. */
-static int open_file(const struct vhx_remote *remote, const struct vma *vma)
+static int open_file(const struct vhx_remote *remote, const struct vma *vma,
+		     struct vhx_account *account)
 {
-	int fd = open_map_file(remote, vma), err = -errno;
+	int err = open_map_file(remote, vma, account), fd;
 
-	if (fd < 0)
-		fd = find_open_file(remote, vma);
+	if (err >= 0 || err == -EMEDIUMTYPE)
+		return err;
+	fd = find_open_file(remote, vma, account);
 	return fd < 0 ? err : fd;
 }
 
@@ -218,7 +320,7 @@ static int map_piece(const struct vhx_remote *remote,
 		.gpa = wanted->gpa + (first - wanted->uaddr),
 		.uaddr = first, .size = end - first,
 	};
-	int fd = open_file(remote, vma), err;
+	int fd = open_file(remote, vma, account), err;
 
 	if (fd < 0)
 		return fd;
@@ -277,7 +379,8 @@ static int map_vmas(const struct vhx_remote *remote, FILE *maps,
  *
  * Return: 0, -EOPNOTSUPP (private memory, in part or all), -EFAULT (nothing there, or empty, or
  * it wraps), -E2BIG, -EEXIST (overlaps another), -EACCES, -EPERM (its files
- * cannot be opened), -EINVAL (its file ends before), -ENOMEM
+ * cannot be opened), -EMEDIUMTYPE (no memory), -EINVAL (its file ends before),
+ * -ENOMEM
  */
 int vhx_remote_map(const struct vhx_remote *remote,
 		   const struct vhx_region *wanted, struct vhx_account *account,

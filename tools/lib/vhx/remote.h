@@ -21,7 +21,7 @@ int vhx_remote_open(struct vhx_remote *remote, pid_t tid);
 void vhx_remote_close(struct vhx_remote *remote);
 bool vhx_remote_has_thread(const struct vhx_remote *remote, pid_t tid);
 int vhx_remote_take_fd(const struct vhx_remote *remote, int fd,
-		       const char *kind);
+		       const char *kind, struct vhx_account *account);
 int vhx_remote_map(const struct vhx_remote *remote,
 		   const struct vhx_region *wanted, struct vhx_account *account,
 		   struct vhx_regions *regions);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /* What a client names as its backend: a tap, which says who the guest is. */
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,11 +150,12 @@ static u64 guest_offloads(int fd, const char *name)
 int vhx_tap_look_at(int fd, char *name, u64 *offloads)
 {
 	struct ifreq ifr;
-	struct stat st;
+	struct statx st;
 
-	/* An ioctl of a node of CUSE would wait for its server: for us, maybe. */
-	if (fstat(fd, &st) || !S_ISCHR(st.st_mode) ||
-	    !is_tap_driver(st.st_rdev))
+	/* A file of FUSE, or a node of CUSE, would wait for its server: us, maybe. */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) ||
+	    !S_ISCHR(st.stx_mode) ||
+	    !is_tap_driver(makedev(st.stx_rdev_major, st.stx_rdev_minor)))
 		return -ENOTSOCK;
 	memset(&ifr, 0, sizeof(ifr));
 	if (ioctl(fd, TUNGETIFF, &ifr))

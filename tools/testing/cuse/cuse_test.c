@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "fixture.h"
+#include "slow_file.h"
 
 FIXTURE(cuse) {
 	struct fix f;
@@ -205,6 +206,71 @@ TEST_F(cuse, memory_in_pieces_ok)
 	EXPECT_EQ(0, there_and_back(&self->f, 2));
 	self->f.buf = d->mem + half + 4096;
 	EXPECT_EQ(0, there_and_back(&self->f, 3));
+}
+
+static int give_mapping(struct dev *d, void *at, size_t len)
+{
+	struct vhost_memory_region r = {
+		.guest_phys_addr = GPA_BASE, .memory_size = len,
+		.userspace_addr = (uintptr_t)at,
+	};
+
+	return dev_mem_regions(d, &r, 1);
+}
+
+static int give_file(struct dev *d, int fd)
+{
+	void *at = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int ret = at == MAP_FAILED ? -errno : give_mapping(d, at, 2 << 20);
+
+	if (at != MAP_FAILED)
+		munmap(at, 2 << 20);
+	return ret;
+}
+
+/* As QEMU's memory-backend-file, and its memory-backend-memfd of huge pages. */
+TEST_F(cuse, memory_of_other_mounts_ok)
+{
+	int shm = open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
+	int huge = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+	struct dev *d = &self->f.d;
+
+	ASSERT_EQ(0, dev_own(d));
+	ASSERT_EQ(0, ftruncate(shm, 2 << 20));
+	EXPECT_EQ(0, give_file(d, shm));
+	close(shm);
+	write_text("/proc/sys/vm/nr_hugepages", "4");
+	if (huge < 0 || ftruncate(huge, 2 << 20))
+		SKIP(return, "no huge pages to be had");
+	EXPECT_EQ(0, give_file(d, huge));
+	close(huge);
+}
+
+/* Neither memory nor a tap: its server is not asked, and others are served. */
+TEST_F(cuse, memory_on_fuse_emediumtype)
+{
+	struct dev *d = &self->f.d, other = { .fd = -1 };
+	struct slow_file slow;
+	uint64_t features;
+	void *at;
+
+	ASSERT_EQ(0, slow_file_open(&slow));
+	at = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, slow.fd, 0);
+	ASSERT_NE(MAP_FAILED, at);
+	ASSERT_EQ(0, dev_own(d));
+	ASSERT_EQ(0, shared_mem(&self->f));
+	ASSERT_EQ(0, dev_mem_table(d));
+	slow_file_silence(&slow);
+	EXPECT_EQ(-EMEDIUMTYPE, give_mapping(d, at, 8192));
+	EXPECT_EQ(0, echo_hear(&self->f.echo, "guest memory is no memfd",
+			       WAIT_MS));
+	EXPECT_EQ(-ENOTSOCK, dev_backend(d, RX, slow.fd));
+	EXPECT_EQ(-EINVAL, dev_file(d, VHOST_SET_VRING_CALL, 0, slow.fd));
+	EXPECT_EQ(0, dev_open(&other));
+	EXPECT_EQ(0, dev_get_u64(&other, VHOST_GET_FEATURES, &features));
+	dev_close(&other);
+	slow_file_close(&slow);
+	munmap(at, 8192);
 }
 
 /* -- node ------------------------------------------------------------------- */

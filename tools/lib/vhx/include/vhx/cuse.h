@@ -32,6 +32,10 @@
  * - Guest memory must be shared. Regions that are private are left out; of a guest
  *   with nothing else VHOST_SET_MEM_TABLE fails and the log says what to do, and
  *   QEMU goes on without vhost.
+ * - It must be of a memfd, or of a file of tmpfs or hugetlbfs that is mounted in the
+ *   client's mount namespace or ours, unless VHX_LIMIT_MEMORY says otherwise: its
+ *   device says so before it is opened, since to open another one may be to wait for
+ *   a program of the client's.
  * - VHOST_F_LOG_ALL is not offered, since QEMU's log is private memory of its own:
  *   QEMU says that the guest cannot migrate.
  * - Behind a virtual IOMMU each mapping of the guest's is several requests through
