@@ -312,16 +312,42 @@ def add_pages():
                                             "--report=2", name, "/dev/null")
 
 
+def tests():
+    """By name, of C and of guests on the switch."""
+    found = {f"{area}.{name}" for source in sources("c", under=(TESTS,))
+             for area, name in re.findall(r"^TEST_F\w*\((\w+), (\w+)",
+                                          text_of(source), re.M)}
+    for path in FILES:
+        area, kind = os.path.splitext(os.path.basename(path))
+        if kind == ".py" and path.startswith("tools/testing/switch/"):
+            found |= {f"{area}.{name}" for name in
+                      re.findall(r'"(\w+_ok)", ', text_of(path))}
+    return found
+
+
+def names_tests(path):
+    known = tests()
+    named = re.findall(r"``([a-z]\w*\.[a-z0-9_]+_(?:\w+))``", text_of(path))
+    return [f"no test {name}" for name in named if name not in known] if named \
+        else ["no test is named"]
+
+
 @case("style.docs.threats_names_tests_ok")
 def threats():
     """A test that it names is there."""
-    tests = {f"{area}.{name}" for source in sources("c", under=(TESTS,))
-             for area, name in re.findall(r"^TEST_F\w*\((\w+), (\w+)",
-                                          text_of(source), re.M)}
-    named = re.findall(r"``([a-z]\w*\.[a-z0-9_]+_(?:\w+))``",
-                       text_of("Documentation/threats.rst"))
-    return [f"no test {name}" for name in named if name not in tests] if named \
-        else ["no test is named"]
+    return names_tests("Documentation/threats.rst")
+
+
+@case("style.docs.library_has_all_feature_bits_ok")
+def feature_bits():
+    """Each that the library may offer, with a test that is there."""
+    text = text_of("tools/lib/vhx/driver.c")
+    offered = re.findall(r"BIT_ULL\(V\w+?_F_(\w+)\)",
+                         text[:text.index("/* What peers may have")])
+    table = text_of("Documentation/library.rst")
+    return names_tests("Documentation/library.rst") + [
+        f"no row for {name}" for name in offered
+        if not re.search(rf"^{name} +``", table, re.M)]
 
 
 MAN_PAGES = [name for name in FILES if name.startswith("Documentation/man/")]

@@ -180,6 +180,29 @@ TEST_F(flow, calls_off_skips_call)
 	EXPECT_EQ(60, stats.bytes);
 }
 
+/* NOTIFY_ON_EMPTY: when the last buffer was used, whatever else was said. */
+TEST_F(flow, last_buffer_calls_if_asked_ok)
+{
+	struct vq *vq = &self->f.d.vq[TX];
+
+	if (is_packed(vq) || has(&self->f.d, F_EVENT))
+		SKIP(return, "of split rings with flags");
+	ASSERT_EQ(0, front_u64(&self->f, SET_FEATURES,
+			       variant->features | F_PROTOCOL | F_EMPTY));
+	EXPECT_EQ(0, user_wait_event(&self->b, 'f'));
+	event_read(vq->call);
+	vq_calls_off(vq);
+	frame_fill(self->frame, 60, false, 1);
+	for (int i = 0; i < 2; i++)
+		ASSERT_LE(0, tx_add(vq, NULL, self->frame, 60, &one_piece,
+				    self->buf + i * 4096));
+	vq_publish(vq);
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
+	EXPECT_EQ(0, event_read(vq->call));
+	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
+	EXPECT_EQ(0, event_wait(vq->call, WAIT_MS));
+}
+
 /* Frames on a queue that is started and disabled are taken, and go nowhere. */
 TEST_F(flow, disabled_tx_is_discarded_ok)
 {

@@ -28,8 +28,11 @@ from switch import Switch
 TAP = "vhxsw0"
 HOST = "10.77.1.254"
 NO_LONG = "guest_tso4=off,guest_tso6=off"
-CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4 = 0, 1, 7, 11
+CSUM, GUEST_CSUM, MTU, GUEST_TSO4, HOST_TSO4 = 0, 1, 3, 7, 11
+# MRG_RXBUF, STATUS, CTRL_VQ, GUEST_ANNOUNCE, INDIRECT_DESC, EVENT_IDX, VERSION_1
+ALWAYS = 15, 16, 17, 21, 28, 29, 32
 ETHERNET = 1514                     # bytes of a frame of an MTU of 1500
+SHORT = 1400                        # another MTU
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
@@ -56,7 +59,7 @@ class Offload(Set):
                        self.guest(1, path("b"), device=f"packed=on,{NO_LONG}")]
         self.guests[1].nets.append(Net(
             "", MAC.format(2), "10.77.2.2/24", user=path("c"),
-            device=f"guest_csum=off,{NO_LONG}"))
+            device=f"guest_csum=off,host_mtu={SHORT},{NO_LONG}"))
         for guest in self.guests:
             guest.start()
         # both devices of guest 1 are on the same wire
@@ -72,17 +75,18 @@ class Offload(Set):
         self.server = server
 
     def features(self):
-        """What the drivers accepted."""
+        """What the drivers accepted, and the MTU, which they then have."""
         for index, dev, wanted, unwanted in (
                 (0, "eth0", (CSUM, GUEST_CSUM, GUEST_TSO4, HOST_TSO4), ()),
                 (1, "eth0", (CSUM, GUEST_CSUM, HOST_TSO4, PACKED),
                  (GUEST_TSO4,)),
-                (1, "eth1", (CSUM, HOST_TSO4), (GUEST_CSUM, GUEST_TSO4))):
+                (1, "eth1", (CSUM, MTU, HOST_TSO4), (GUEST_CSUM, GUEST_TSO4))):
             bits = self.guests[index].check(
                 f"cat /sys/class/net/{dev}/device/features").strip()
-            if any(bits[bit] != "1" for bit in wanted) or \
+            if any(bits[bit] != "1" for bit in (*ALWAYS, *wanted)) or \
                     any(bits[bit] != "0" for bit in unwanted):
                 raise GuestError(f"guest {index} {dev}: {bits}")
+        self.guests[1].check(f"grep -qx {SHORT} /sys/class/net/eth1/mtu")
 
     # -- a file from one to another ------------------------------------------
 
