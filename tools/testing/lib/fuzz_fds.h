@@ -40,7 +40,7 @@ static inline void odd_fds_open(void)
 	odd_fd[2] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	odd_fd[3] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	odd_fd[4] = eventfd(1 << 20, EFD_SEMAPHORE | EFD_CLOEXEC);
-	odd_fd[5] = eventfd(0xfffffffe, EFD_CLOEXEC);
+	odd_fd[5] = eventfd(0, EFD_CLOEXEC);
 	odd_fd[6] = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	odd_fd[7] = epoll_create1(EPOLL_CLOEXEC);
 	odd_fd[8] = odd_memfd(MFD_ALLOW_SEALING, F_SEAL_SHRINK | F_SEAL_WRITE);
@@ -56,9 +56,25 @@ static inline void odd_fds_open(void)
 			odd_fd[i] = odd_fd[15];
 }
 
-/* Memory that was given is cut off, and is there again for the next. */
+/* The counter of the eventfd is full again, whoever read it. */
+static inline void odd_fds_fill(void)
+{
+	uint64_t count;
+
+	fcntl(odd_fd[5], F_SETFL, O_NONBLOCK);
+	if (read(odd_fd[5], &count, sizeof(count)) < 0)
+		count = 0;
+	eventfd_write(odd_fd[5], ~1ULL);
+	fcntl(odd_fd[5], F_SETFL, 0);
+}
+
+/*
+ * Memory that was given is cut off, and is there again for the next. Who writes to
+ * the full eventfd waits, whatever was made of it before.
+ */
 static inline void odd_fds_cut(void)
 {
+	fcntl(odd_fd[5], F_SETFL, 0);
 	if (ftruncate(odd_fd[10], 0) || ftruncate(odd_fd[10], ODD_LEN))
 		return;
 }
