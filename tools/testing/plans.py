@@ -56,7 +56,7 @@ ALL = [
     "guests 6.1 tcg one,one-packed", "guests 7.3 kvm pair,mq,packed",
     "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
-    "guests 6.1 kvm", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "install",
+    "guests 6.1 kvm", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install",
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -129,6 +129,9 @@ KINDS = {
         "needs": [f"vm initramfs {kernel}", "programs switch",
                   *(f"vm root {r}" for r in ("qemu-10.0", "qemu-11.1", "dpdk"))],
         "limit": 3600, "guess": 450, "gib": 2},
+    "rust": lambda root="rust-trixie": {
+        "needs": [f"vm root {root}", "programs switch"], "guess": 100,
+        "cores": 0.8},
     "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,

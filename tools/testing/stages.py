@@ -151,6 +151,17 @@ def build_fuzz():
     return path
 
 
+def build_rust(root):
+    """Front-ends of the vhost crate of that root's suite, built in it; static, so
+    that they run here."""
+    path = built_in(root, "tools/testing/switch/rust-vmm")
+    shutil.copytree(f"{HERE}/switch/rust-vmm", path, dirs_exist_ok=True)
+    if not call("unshare", "-m", "tools/testing/switch/rust-build.sh",
+                said(VM, "root", root), path):
+        sys.exit("the front-ends do not build")
+    return f"{path}/rust-vmm"
+
+
 def stage_programs(name):
     {"selftests": build_selftests, "switch": build_switch,
      "cuse": build_cuse, "fuzz": build_fuzz}[name]()
@@ -428,6 +439,14 @@ def stage_switch(kernel, part="all"):
                     "mount -t sysfs sysfs /sys && "
                     "exec tools/testing/switch/virtio_user.py \"$1\"", "sh",
                     switch], check=False)
+
+
+def stage_rust(root="rust-trixie"):
+    """Front-ends of rust-vmm's vhost crate on this machine itself."""
+    program = build_rust(root)
+    sys.stdout.flush()
+    subprocess.run(["timeout", "300", "tools/testing/switch/rust.py",
+                    build_switch() + "/vhx-switch", program], check=False)
 
 
 def stage_install(kernel="6.1"):

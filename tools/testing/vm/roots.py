@@ -18,6 +18,7 @@ PROGRAMS = {
     "ovs": ("bookworm", "openvswitch-switch"),
     "dpdk": ("bookworm",
              "dpdk-dev,librte-net-virtio23,librte-mempool-ring23"),
+    "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # The hooks of mmdebstrap get the root as $1
 NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'
