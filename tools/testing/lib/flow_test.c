@@ -296,6 +296,32 @@ TEST_F(flow, wrong_queue_takes_nothing_ok)
 	EXPECT_EQ(0, vhx_queue_depth(self->b.dev, 9));
 }
 
+/* A sender's header with the sum, or where it begins, behind the frame. */
+TEST_F(flow, checksum_beyond_the_frame_is_dropped)
+{
+	static const uint16_t lies[][2] = {
+		{ 59, 0 }, { 60, 0 }, { 0, 59 }, { 34, 0xffff }, { 0xffff, 6 },
+		{ 0xffff, 0xffff },
+	};
+	const size_t n = sizeof(lies) / sizeof(*lies);
+	struct vhx_queue_stats stats;
+
+	ASSERT_LE(0, rx_add(&self->f.d.vq[RX], 2048, &one_piece, self->buf));
+	vq_publish(&self->f.d.vq[RX]);
+	frame_fill(self->pkt[0].data, 60, false, 1);
+	self->pkt[0].len = 60;
+	for (size_t i = 0; i < n; i++) {
+		self->pkt[0].hdr = (struct vhx_net_hdr){
+			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = lies[i][0], .csum_offset = lies[i][1],
+		};
+		EXPECT_EQ(1, vhx_enqueue_burst(self->b.dev, 0, self->pkts, 1));
+	}
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 0, &stats, sizeof(stats)));
+	EXPECT_EQ(n, stats.drop_offload);
+	EXPECT_EQ(0, stats.frames);
+}
+
 /* What was written where the ring was is not where it is now. */
 TEST_F(flow, moved_while_running_asks_for_kick)
 {
