@@ -193,7 +193,7 @@ static void op_file(const struct op *op)
 	struct vq *vq = RING_OF(op);
 	int fd = pick_fd(op->b);
 
-	if (op->a == 5)
+	if (op->a % 6 == 5)
 		ioctl(dev.fd, VHOST_SET_LOG_FD, &fd);
 	else
 		dev_file(&dev, PICK(nrs, op->a), op->flags & OP_RING,
