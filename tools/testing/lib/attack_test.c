@@ -474,12 +474,8 @@ static int add_queue(struct front *f, struct vq *vq, unsigned int index, int kic
 /* Of many queues the guest uses the last one. All others are one empty ring. */
 static int open_many(struct front *f, const char *path)
 {
-	int ret = front_connect(f, path), kick;
+	int ret = front_begin(f, path, FEATURES), kick;
 
-	if (!ret)
-		ret = front_negotiate(f, FEATURES);
-	if (!ret)
-		ret = front_memory(f);
 	for (unsigned int q = RX; q <= TX && !ret; q++)
 		ret = front_layout(f, q, NUM);
 	for (unsigned int i = 0; i < MANY - 1 && !ret; i++) {

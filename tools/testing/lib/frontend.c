@@ -12,15 +12,12 @@
 
 #include "frontend.h"
 
-int front_send(struct front *f, uint32_t request, uint32_t flags,
-	       const void *payload, uint32_t size, const int *fds, int nr_fds)
+/* @iov, with descriptors. Return: 0, or -errno. */
+int front_send_iov(int sock, struct iovec *iov, unsigned int nr_iov,
+		   const int *fds, unsigned int nr_fds, int flags)
 {
-	struct header header = { request, 1 | flags, size };
-	struct iovec iov[2] = {
-		{ &header, sizeof(header) }, { (void *)payload, size },
-	};
 	char control[CMSG_SPACE(sizeof(int) * 64)] = "";
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = nr_iov };
 	struct cmsghdr *cmsg = (void *)control;
 
 	if (nr_fds) {
@@ -31,27 +28,27 @@ int front_send(struct front *f, uint32_t request, uint32_t flags,
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
 		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nr_fds);
 	}
-	return sendmsg(f->d.fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(sock, &msg, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+int front_send(struct front *f, uint32_t request, uint32_t flags,
+	       const void *payload, uint32_t size, const int *fds, int nr_fds)
+{
+	struct header header = { request, 1 | flags, size };
+	struct iovec iov[2] = {
+		{ &header, sizeof(header) }, { (void *)payload, size },
+	};
+
+	return front_send_iov(f->d.fd, iov, 2, fds, (unsigned int)nr_fds, 0);
 }
 
 /* A file, with a message of which 8 bytes are still to come. */
 int front_send_half(struct front *f, int fd)
 {
-	const struct header header = { GET_FEATURES, 1, 8 };
-	struct iovec iov = { (void *)&header, sizeof(header) };
-	char control[CMSG_SPACE(sizeof(int))] = "";
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = (void *)control;
+	struct header header = { GET_FEATURES, 1, 8 };
+	struct iovec iov = { &header, sizeof(header) };
 
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(f->d.fd, &msg, MSG_NOSIGNAL) == sizeof(header) ? 0 :
-		-errno;
+	return front_send_iov(f->d.fd, &iov, 1, &fd, 1, 0);
 }
 
 static int read_all(int fd, void *to, size_t len)
@@ -301,16 +298,22 @@ int64_t front_stop(struct front *f, unsigned int q)
 	return ret ? ret : (int64_t)state.num;
 }
 
-/* All of it, both rings kicked. */
-int front_open(struct front *f, const char *path, uint64_t features,
-	       unsigned int num)
+/* All but rings. */
+int front_begin(struct front *f, const char *path, uint64_t features)
 {
 	int ret = front_connect(f, path);
 
 	if (!ret)
 		ret = front_negotiate(f, features);
-	if (!ret)
-		ret = front_memory(f);
+	return ret ? ret : front_memory(f);
+}
+
+/* All of it, both rings kicked. */
+int front_open(struct front *f, const char *path, uint64_t features,
+	       unsigned int num)
+{
+	int ret = front_begin(f, path, features);
+
 	for (unsigned int q = RX; q <= TX && !ret; q++)
 		ret = front_ring(f, q, num);
 	for (unsigned int q = RX; q <= TX && !ret; q++)

@@ -7,6 +7,8 @@
 #ifndef FRONTEND_H
 #define FRONTEND_H
 
+#include <sys/uio.h>
+
 #include "net_lib.h"
 
 /* Requests, as QEMU's docs/interop/vhost-user.rst numbers them. */
@@ -43,6 +45,8 @@ struct front {
 	uint64_t protocol;
 };
 
+int front_send_iov(int sock, struct iovec *iov, unsigned int nr_iov,
+		   const int *fds, unsigned int nr_fds, int flags);
 int front_send(struct front *f, uint32_t request, uint32_t flags,
 	       const void *payload, uint32_t size, const int *fds, int nr_fds);
 int front_send_half(struct front *f, int fd);
@@ -68,6 +72,7 @@ int front_layout(struct front *f, unsigned int q, unsigned int num);
 int front_addr(struct front *f, unsigned int q);
 int front_ring(struct front *f, unsigned int q, unsigned int num);
 int64_t front_stop(struct front *f, unsigned int q);
+int front_begin(struct front *f, const char *path, uint64_t features);
 int front_open(struct front *f, const char *path, uint64_t features,
 	       unsigned int num);
 void front_give_costly(struct front *f, unsigned int num);

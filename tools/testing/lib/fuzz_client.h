@@ -241,21 +241,9 @@ static uint32_t fill(const struct client *c, union payload *p, uint32_t request,
 static int send_all(const struct client *c, const void *bytes, uint32_t len,
 		    const int *fds, unsigned int nr_fds)
 {
-	char control[CMSG_SPACE(sizeof(int) * 16)] = "";
 	struct iovec iov = { (void *)bytes, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cmsg = (void *)control;
 
-	if (nr_fds) {
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
-		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nr_fds);
-	}
-	return sendmsg(c->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ?
-		-errno : 0;
+	return front_send_iov(c->sock, &iov, 1, fds, nr_fds, MSG_DONTWAIT);
 }
 
 static int send_message(struct script *s, struct client *c, uint32_t request,
