@@ -181,8 +181,9 @@ static inline u32 vhx_mem_word_off(u16 slot)
 }
 
 /* As vhx_mem_scatter_release(), of an area that is in pieces. */
-static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
-					 __virtio64 *val, unsigned int nr)
+static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, u16 first,
+					 const u16 *slot, __virtio64 *val,
+					 unsigned int nr)
 {
 	__virtio64 __user *word;
 	void __user *field;
@@ -193,7 +194,7 @@ static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
 
 	/* The first last, as its store publishes all. */
 	for (i = nr; i--; ) {
-		off = vhx_mem_word_off(slot[i]);
+		off = vhx_mem_word_off(vhx_mem_at(first, slot, i));
 		err = vhx_mem_field(mem, VHX_DESC, off, sizeof(old),
 				    VHOST_ACCESS_RW, &field);
 		if (err)
@@ -212,13 +213,14 @@ static inline int vhx_mem_scatter_pieces(struct vhx_mem *mem, const u16 *slot,
 
 err_restore:
 	while (++i < nr)
-		vhx_mem_write(mem, VHX_DESC, vhx_mem_word_off(slot[i]),
+		vhx_mem_write(mem, VHX_DESC, vhx_mem_word_off(vhx_mem_at(first, slot, i)),
 			      &val[i], sizeof(*val));
 	return err;
 }
 
-static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
-					  __virtio64 *val, unsigned int nr)
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, u16 first,
+					  const u16 *slot, __virtio64 *val,
+					  unsigned int nr)
 {
 	void __user *desc = mem->uaddr[VHX_DESC];
 	__virtio64 __user *word;
@@ -227,19 +229,19 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	int err = 0;
 
 	if (unlikely(!desc))
-		return vhx_mem_scatter_pieces(mem, slot, val, nr);
+		return vhx_mem_scatter_pieces(mem, first, slot, val, nr);
 	/* One window for all, and @val has @nr, as in vhx_mem_gather(). */
 	if (!user_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
 	for (i = 1; i < nr; i++) {
-		word = desc + vhx_mem_word_off(slot[i]);
+		word = desc + vhx_mem_word_off(vhx_mem_at(first, slot, i));
 		unsafe_get_user(old, word, err_restore);
 		unsafe_put_user(val[i], word, err_restore);
 		val[i] = old;
 	}
 	/* As in vhx_mem_store16_release(). */
 	virt_mb();
-	word = desc + vhx_mem_word_off(slot[0]);
+	word = desc + vhx_mem_word_off(first);
 	unsafe_put_user(val[0], word, err_restore);
 	goto out;
 
@@ -247,52 +249,59 @@ err_restore:
 	err = -EFAULT;
 	/* A fault in here comes back here and goes on with the next. */
 	while (--i) {
-		word = desc + vhx_mem_word_off(slot[i]);
+		word = desc + vhx_mem_word_off(vhx_mem_at(first, slot, i));
 		unsafe_put_user(val[i], word, err_restore);
 	}
 out:
 	user_access_end();
 	/* Who copied what was restored copied something else. */
 	for (i = 0; i < nr && mem->dirty.logs_ring; i++) {
-		u32 off = vhx_mem_word_off(slot[i]);
+		u32 off = vhx_mem_word_off(vhx_mem_at(first, slot, i));
 
 		vhx_mem_log(mem, VHX_DESC, off, desc + off, sizeof(*val));
 	}
 	return err;
 }
 
-/* As vhx_mem_count_flags_acquire(), of an area that is in pieces. */
-static inline int vhx_mem_count_pieces(struct vhx_mem *mem, u16 first,
-				       unsigned int nr, __virtio16 mask,
-				       __virtio16 want)
+/* As vhx_mem_read_avail(), of an area that is in pieces. */
+static inline int vhx_mem_read_pieces(struct vhx_mem *mem, u16 first,
+				      struct vring_desc *dst, unsigned int nr,
+				      __virtio16 mask, __virtio16 want)
 {
+	const u32 size = sizeof(struct vring_packed_desc);
+	u32 off = size * first;
 	__virtio16 flags;
 	unsigned int i;
 	int err;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i++, off += size) {
 		err = vhx_mem_load16_acquire(mem, VHX_DESC,
-					     sizeof(struct vring_packed_desc) * (first + i) +
-					     offsetof(struct vring_packed_desc, flags),
+					     off + offsetof(struct vring_packed_desc, flags),
 					     &flags);
 		if (err)
 			return err;
 		if ((flags & mask) != want)
 			break;
+		err = vhx_mem_read(mem, VHX_DESC, off, &dst[i], size);
+		if (err)
+			return err;
 	}
 	return i;
 }
 
-static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
-					      unsigned int nr, __virtio16 mask,
-					      __virtio16 want)
+static inline int vhx_mem_read_avail(struct vhx_mem *mem, u16 first,
+				     struct vring_desc *dst, unsigned int nr,
+				     __virtio16 mask, __virtio16 want)
 {
 	const struct vring_packed_desc __user *desc = mem->uaddr[VHX_DESC];
+	const u64 __user *from;
+	u64 *to = (u64 *)dst;
 	__virtio16 flags;
-	unsigned int i;
+	unsigned int i, k;
 
 	if (unlikely(!desc))
-		return vhx_mem_count_pieces(mem, first, nr, mask, want);
+		return vhx_mem_read_pieces(mem, first, dst, nr, mask, want);
+	/* One window for all, and @dst has @nr, as in vhx_mem_gather(). */
 	if (!user_read_access_begin(desc, mem->len[VHX_DESC]))
 		return -EFAULT;
 	for (i = 0; i < nr; i++) {
@@ -301,8 +310,11 @@ static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
 		if ((flags & mask) != want)
 			break;
 	}
-	user_read_access_end();
 	virt_rmb(); /* pairs with the driver's wmb before these flags */
+	from = (const u64 __user *)&desc[first];
+	for (k = 0; k < 2 * i; k++)
+		unsafe_get_user(to[k], from + k, fault);
+	user_read_access_end();
 	return i;
 fault:
 	user_read_access_end();

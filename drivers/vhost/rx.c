@@ -41,7 +41,7 @@ static void give_back(struct vhx_vq *vq, const struct frame *frame)
 	if (frame->nr_chains)
 		vhx_ring_rewind(&vq->ring, frame->first);
 	else if (vq->cursor < vq->burst.nr)
-		vhx_ring_unfetch(&vq->ring, &vq->burst.chain[vq->cursor]);
+		vhx_ring_unfetch(&vq->ring, &vq->burst, vq->cursor);
 	vq->cursor = 0;
 	vq->burst.nr = 0;
 }
@@ -95,24 +95,25 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 /* Takes the next chain for a frame. Return: 0, -EINVAL, -EFAULT, -ENOBUFS. */
 static int add_chain(struct vhx_vq *vq, struct frame *frame)
 {
-	const struct vhx_chain *chain = &vq->burst.chain[vq->cursor];
 	struct vhx_used *used = &vq->used[vq->nr_used + frame->nr_chains];
+	const struct vhx_burst *burst = &vq->burst;
+	unsigned int i = vq->cursor;
+	u32 out_len = vhx_burst_out_len(burst, i);
+	u32 in_len = vhx_burst_in_len(burst, i);
 	int nr;
 
-	if (chain->nr_out || !chain->nr_in)
+	if (out_len || !in_len)
 		return vhx_ring_fail(&vq->ring, -EINVAL,
-				     chain->nr_out ? "readable descriptor" :
+				     out_len ? "readable descriptor" :
 				     "nothing writable in a buffer");
-	nr = vhx_vq_xlate(vq, chain->slot, chain->nr_in,
-			  vq->iov + frame->nr_iov,
+	nr = vhx_vq_xlate(vq, i, vq->iov + frame->nr_iov,
 			  VHX_SLOTS_MAX - frame->nr_iov);
 	if (nr < 0)
 		return nr;
 	if (!frame->nr_chains)
-		frame->first = chain->pos;
-	used->id = chain->id;
-	used->count = chain->count;
-	used->len = min_t(size_t, chain->in_len, frame->len - frame->room);
+		frame->first = vhx_burst_pos(&vq->ring, burst, i);
+	*used = burst->used[i];
+	used->len = min_t(size_t, in_len, frame->len - frame->room);
 	frame->room += used->len;
 	frame->nr_chains++;
 	frame->nr_iov += nr;

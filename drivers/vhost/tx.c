@@ -12,33 +12,32 @@ static bool is_transient(int err)
 }
 
 /*
- * Sends one chain. A chain that can be read but not sent is dropped and will
+ * Sends one buffer of the burst. One that can be read but not sent is dropped and will
  * be completed: a guest must get its buffers back.
  * Return: bytes taken, -EBUSY (backend full), -ENOMEM (later), or why the ring
  * cannot go on.
  */
-static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
+static int send_buffer(struct vhx_vq *vq, unsigned int i)
 {
+	u32 len = vhx_burst_out_len(&vq->burst, i);
 	struct vhx_backend *backend = vq->backend;
 	struct iov_iter from;
 	int nr, err;
 
-	if (chain->nr_in) {
+	if (vhx_burst_in_len(&vq->burst, i)) {
 		vhx_count(&vq->stats.drop_format, 1);
 		vhx_notify_error(vq, -EINVAL, "writable descriptor, dropped");
 		return 0;
 	}
-	if (chain->out_len < vq->hlen + ETH_HLEN ||
-	    chain->out_len > vq->hlen + VHX_FRAME_MAX) {
+	if (len < vq->hlen + ETH_HLEN || len > vq->hlen + VHX_FRAME_MAX) {
 		vhx_count(&vq->stats.drop_size, 1);
 		return 0;
 	}
-	nr = vhx_vq_xlate(vq, chain->slot, chain->nr_out, vq->iov,
-			  VHX_SLOTS_MAX);
+	nr = vhx_vq_xlate(vq, i, vq->iov, VHX_SLOTS_MAX);
 	if (nr < 0)
 		return nr;
 
-	iov_iter_init(&from, ITER_SOURCE, vq->iov, nr, chain->out_len);
+	iov_iter_init(&from, ITER_SOURCE, vq->iov, nr, len);
 	if (vq->guest_hlen)
 		iov_iter_advance(&from, vq->guest_hlen);
 	err = backend->ops->send(backend, &from, iov_iter_count(&from));
@@ -50,12 +49,12 @@ static int send_chain(struct vhx_vq *vq, const struct vhx_chain *chain)
 		vhx_count(&vq->stats.drop_backend, 1);
 		return 0;
 	}
-	return chain->out_len;
+	return len;
 }
 
 /*
  * Sends the burst up to the bytes of a run, completes what is sent, hands the
- * rest back. Return: bytes, or what send_chain(), complete or call failed with.
+ * rest back. Return: bytes, or what send_buffer(), complete or call failed with.
  */
 static int send_burst(struct vhx_vq *vq)
 {
@@ -64,25 +63,21 @@ static int send_burst(struct vhx_vq *vq)
 	int ret = 0, stop, bytes = 0, err;
 
 	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
-		const struct vhx_chain *chain = &burst->chain[i];
-
-		ret = send_chain(vq, chain);
+		ret = send_buffer(vq, i);
 		if (ret < 0)
 			break;
 		bytes += ret;
 		frames += ret > 0;
-		vq->used[i] = (struct vhx_used){
-			.id = chain->id, .count = chain->count,
-		};
 	}
 	stop = min(ret, 0);
 	if (i < burst->nr)
-		vhx_ring_unfetch(&vq->ring, &burst->chain[i]);
+		vhx_ring_unfetch(&vq->ring, burst, i);
 	lost = vq->backend->ops->flush(vq->backend);
 	vhx_count(&vq->stats.frames, frames - lost);
 	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
 	vhx_count(&vq->stats.drop_backend, lost);
-	vq->staged = burst->chain[0].pos;
+	vq->staged = vhx_burst_pos(&vq->ring, burst, 0);
+	memcpy(vq->used, burst->used, i * sizeof(*vq->used));
 	vq->nr_used = i;
 	err = vhx_run_publish(vq);
 	return err ? err : stop ? stop : bytes;

@@ -261,8 +261,8 @@ bool vhx_vq_is_log_ok(const struct vhx_vq *vq, u64 base,
 int vhx_vq_prepare(struct vhx_vq *vq);
 int vhx_vq_start(struct vhx_vq *vq);
 void vhx_vq_stop(struct vhx_vq *vq);
-int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
-		 unsigned int nr, struct iovec *iov, unsigned int max);
+int vhx_vq_xlate(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
+		 unsigned int max);
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state);

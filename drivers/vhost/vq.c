@@ -296,26 +296,54 @@ void vhx_vq_stop(struct vhx_vq *vq)
 	vhx_xlate_forget_misses(&vq->mem.xlate);
 }
 
+/* Asks for what the burst points at from buffer @i on, as many as can be noted. */
+static noinline void want(struct vhx_vq *vq, unsigned int i)
+{
+	const struct vhx_slot *slot, *end;
+	const struct vhx_chain *chain;
+	unsigned int left = VHX_MISSES_MAX;
+
+	for (; i < vq->burst.nr; i++) {
+		chain = vhx_burst_chain(&vq->burst, i);
+		end = chain->slot + chain->nr_out + chain->nr_in;
+		for (slot = chain->slot; slot < end; slot++) {
+			if (!left--)
+				return;
+			vhx_mem_want_iova(&vq->mem, slot->addr, slot->len,
+					  slot->flags & VRING_DESC_F_WRITE);
+		}
+	}
+}
+
 /**
- * vhx_vq_xlate - turn descriptors of the burst in work into iovecs
+ * vhx_vq_xlate - turn a buffer of the burst in work into iovecs
  * @vq: a started vq
- * @slot: the descriptors
- * @nr: how many
+ * @i: number of the buffer
  * @iov: result
  * @max: room in @iov
  *
- * When one is not known, those that stand behind it in the burst are asked for,
- * as many as misses can be noted.
+ * When a part of it is not known, those that stand behind it in the burst are asked
+ * for as well, as many as misses can be noted.
  *
  * Context: worker, vq mutex
  * Return: as vhx_xlate_slots()
  */
-int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
-		 unsigned int nr, struct iovec *iov, unsigned int max)
+int vhx_vq_xlate(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
+		 unsigned int max)
 {
-	const struct vhx_slot *end;
-	int ret = vhx_xlate_slots(&vq->mem.xlate, slot, nr, iov, max);
+	struct vhx_burst *burst = &vq->burst;
+	const struct vhx_slot *slot;
+	unsigned int nr = 1;
+	int ret;
 
+	if (likely(i < burst->nr_plain)) {
+		burst->slot[i] = vhx_plain_slot(burst, i);
+		slot = &burst->slot[i];
+	} else {
+		slot = burst->chain[i].slot;
+		nr = burst->chain[i].nr_out + burst->chain[i].nr_in;
+	}
+	ret = vhx_xlate_slots(&vq->mem.xlate, slot, nr, iov, max);
 	if (likely(ret >= 0))
 		return ret;
 	switch (ret) {
@@ -329,11 +357,7 @@ int vhx_vq_xlate(struct vhx_vq *vq, const struct vhx_slot *slot,
 		vq->ring.cause = "buffer in too many regions";
 		break;
 	case -EAGAIN:
-		end = min(vq->burst.slot + vq->burst.nr_slots,
-			  slot + VHX_MISSES_MAX);
-		for (; slot < end; slot++)
-			vhx_mem_want_iova(&vq->mem, slot->addr, slot->len,
-					  slot->flags & VRING_DESC_F_WRITE);
+		want(vq, i);
 		break;
 	}
 	return ret;

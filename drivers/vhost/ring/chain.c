@@ -6,101 +6,62 @@
 #include "chain.h"
 
 /**
- * struct walk - where the walk over a chain is, and the chain so far
- * @is_packed: vhx_ring.is_packed; each format is compiled for itself
- * @is_indirect: it is in an indirect table, else in the ring's own
- * @desc: raw snapshot of the ring's descriptors from the head on
- * @nr_desc: how many
- * @iova: address of the indirect table
- * @nr: entries of the table that it is in
- * @at: index of the next one
- * @steps: entries of that table seen so far
- * @first: index of the first entry in the burst's window
- * @nr_window: entries in it
- * @steps_left: slots that the burst may still see
+ * struct walk - a chain as far as the walk over it came
  * @slot: of the burst, the one behind the chain
- * @chain: the chain
+ * @out_len: bytes that the device may read
+ * @in_len: bytes that the device may write
+ * @nr_out: slots that the device may read
+ * @nr_in: slots that the device may write
+ * @steps_left: slots that the burst may still see
  *
- * All inline, so that this is in registers.
+ * All that works on it is inline, so that it is in registers.
  */
 struct walk {
-	bool is_packed;
-	bool is_indirect;
-	const struct vring_desc *desc;
-	unsigned int nr_desc;
-	u64 iova;
-	u32 nr;
-	u32 at;
-	u32 steps;
-	u32 first;
-	u32 nr_window;
-	unsigned int steps_left;
 	struct vhx_slot *slot;
-	struct vhx_chain chain;
+	u32 out_len;
+	u32 in_len;
+	unsigned int nr_out;
+	unsigned int nr_in;
+	unsigned int steps_left;
 };
 
-/* Entries of a table mostly stand in a row: one copy serves the next few. */
-static __always_inline int read_entry(struct vhx_ring *ring,
-				      struct vhx_burst *burst,
-				      struct walk *walk)
+/* Appends a slot to the chain, virtio 1.3 §2.7.4.2. */
+static __always_inline int add_slot(struct vhx_ring *ring, struct walk *walk)
 {
-	const u32 size = sizeof(struct vring_desc);
-	u32 i;
-	int err;
-
-	if (walk->at - walk->first >= walk->nr_window) {
-		walk->first = walk->at;
-		walk->nr_window = min_t(u32, VHX_WINDOW, walk->nr - walk->at);
-		err = vhx_mem_read_iova(ring->mem,
-					walk->iova + walk->at * size,
-					burst->window, walk->nr_window * size);
-		if (err)
-			return vhx_ring_fail(ring, err,
-					     "indirect table not readable");
-	}
-	/* The guest's index: not beyond the window, even by speculation. */
-	i = array_index_nospec(walk->at - walk->first, VHX_WINDOW);
-	vhx_chain_decode(ring, walk->is_packed, &burst->window[i], walk->slot);
-	/* The other flags are reserved there, and ignored (§2.8.7). */
-	if (walk->is_packed)
-		walk->slot->flags &= VRING_DESC_F_WRITE;
-	return 0;
-}
-
-static __always_inline int read_slot(struct vhx_ring *ring, struct walk *walk)
-{
-	struct vring_desc desc;
-	u16 at = walk->at;
-	int err;
-
-	if (walk->steps < walk->nr_desc) {
-		vhx_chain_decode(ring, walk->is_packed,
-				 &walk->desc[walk->steps], walk->slot);
-		return 0;
-	}
-	err = vhx_mem_gather(ring->mem, &at, &desc, 1);
-	if (err)
-		return vhx_ring_fail(ring, err, "descriptor not readable");
-	vhx_chain_decode(ring, walk->is_packed, &desc, walk->slot);
-	return 0;
-}
-
-/*
- * virtio 1.3 §2.7.5.3, §2.8.19. Tables are taken without INDIRECT_DESC, too, as
- * in-tree does: they are bounded alike, and drivers that are wrong there work.
- */
-static __always_inline int open_indirect(struct vhx_ring *ring,
-					 struct walk *walk)
-{
-	const u32 size = sizeof(struct vring_desc);
 	const struct vhx_slot *slot = walk->slot;
+	bool is_in = slot->flags & VRING_DESC_F_WRITE;
+	u32 len = slot->len;
 
-	if (walk->is_indirect)
+	if (unlikely(!is_in && walk->nr_in))
 		return vhx_ring_fail(ring, -EINVAL,
-				     "indirect table in an indirect table");
-	if (walk->is_packed && walk->steps > 1)
-		return vhx_ring_fail(ring, -EINVAL,
-				     "indirect table in a chain");
+				     "readable descriptor after a writable one");
+	if (unlikely(!walk->steps_left))
+		return vhx_ring_fail(ring, -ENOBUFS,
+				     "chain of too many descriptors");
+	walk->steps_left--;
+	if (unlikely(!len))
+		return 0;
+	if (unlikely(vhx_chain_wraps(slot)))
+		return vhx_ring_fail(ring, -EINVAL, "descriptor address wraps");
+	walk->slot++;
+	if (is_in) {
+		walk->in_len += len;
+		walk->nr_in++;
+	} else {
+		walk->out_len += len;
+		walk->nr_out++;
+	}
+	if (unlikely((is_in ? walk->in_len : walk->out_len) < len))
+		return vhx_ring_fail(ring, -EINVAL, "chain over 4 GiB");
+	return 0;
+}
+
+/* Return: how many entries an indirect table has, or an errno */
+static __always_inline int count_entries(struct vhx_ring *ring,
+					 const struct vhx_slot *slot)
+{
+	const u32 size = sizeof(struct vring_desc);
+
 	if (slot->flags & VRING_DESC_F_NEXT)
 		return vhx_ring_fail(ring, -EINVAL,
 				     "indirect descriptor with a next one");
@@ -112,148 +73,145 @@ static __always_inline int open_indirect(struct vhx_ring *ring,
 	if (vhx_chain_wraps(slot))
 		return vhx_ring_fail(ring, -EINVAL,
 				     "indirect table address wraps");
-	walk->is_indirect = true;
-	walk->iova = slot->addr;
-	walk->nr = slot->len / size;
-	walk->at = 0;
-	walk->steps = 0;
-	return 0;
+	return slot->len / size;
 }
 
 /*
- * Where the chain goes on after a slot. In packed rings slots stand in a row,
- * and in their indirect tables there are no links: all entries belong to the
- * chain (§2.8.7). Return: false at its end.
+ * Appends the slots of an indirect table, virtio 1.3 §2.7.5.3, §2.8.19. Tables are
+ * taken without INDIRECT_DESC, too, as in-tree does: they are bounded alike, and
+ * drivers that are wrong there work.
  */
-static __always_inline bool has_next(struct walk *walk, u16 flags, u16 next)
+static __always_inline int walk_table(struct vhx_ring *ring,
+				      struct vhx_burst *burst, bool is_packed,
+				      struct walk *walk)
 {
-	if (!walk->is_packed) {
-		walk->at = next;
-		return flags & VRING_DESC_F_NEXT;
-	}
-	walk->at++;
-	if (walk->is_indirect)
-		return walk->at < walk->nr;
-	if (walk->at == walk->nr)
-		walk->at = 0;
-	return flags & VRING_DESC_F_NEXT;
-}
-
-/* Appends a slot to the chain, virtio 1.3 §2.7.4.2. */
-static __always_inline int add_slot(struct vhx_ring *ring, struct walk *walk)
-{
-	const struct vhx_slot *slot = walk->slot;
-	struct vhx_chain *chain = &walk->chain;
-	bool is_in = slot->flags & VRING_DESC_F_WRITE;
-	u32 sum = slot->len + (is_in ? chain->in_len : chain->out_len);
-
-	if (!is_in && chain->nr_in)
-		return vhx_ring_fail(ring, -EINVAL,
-				     "readable descriptor after a writable one");
-	if (!walk->steps_left)
-		return vhx_ring_fail(ring, -ENOBUFS,
-				     "chain of too many descriptors");
-	walk->steps_left--;
-	if (!slot->len)
-		return 0;
-	if (vhx_chain_wraps(slot))
-		return vhx_ring_fail(ring, -EINVAL, "descriptor address wraps");
-	if (sum < slot->len)
-		return vhx_ring_fail(ring, -EINVAL, "chain over 4 GiB");
-	walk->slot++;
-	if (is_in) {
-		chain->in_len = sum;
-		chain->nr_in++;
-	} else {
-		chain->out_len = sum;
-		chain->nr_out++;
-	}
-	return 0;
-}
-
-/* Appends the slot that was read, and what comes after it, to the chain. */
-static __always_inline int walk_on(struct vhx_ring *ring,
-				   struct vhx_burst *burst, struct walk *walk)
-{
-	u16 flags, next;
+	const u32 size = sizeof(struct vring_desc);
+	const u64 iova = walk->slot->addr;
+	const int nr = count_entries(ring, walk->slot);
+	u32 at = 0, first = 0, nr_window = 0, steps = 0, next, i;
+	bool is_last;
 	int err;
 
-	do {
-		flags = walk->slot->flags;
-		next = walk->slot->next;
-		/* The id is the last one's (§2.8.6). */
-		if (walk->is_packed && !walk->is_indirect) {
-			walk->chain.id = next;
-			walk->chain.count = walk->steps;
-		}
-		if (flags & VRING_DESC_F_INDIRECT) {
-			err = open_indirect(ring, walk);
+	if (nr < 0)
+		return nr;
+	for (;;) {
+		/* They mostly stand in a row: one copy serves the next few. */
+		if (at - first >= nr_window) {
+			first = at;
+			nr_window = min_t(u32, VHX_WINDOW, nr - at);
+			err = vhx_mem_read_iova(ring->mem, iova + at * size,
+						burst->window,
+						nr_window * size);
 			if (err)
-				return err;
-		} else {
-			err = add_slot(ring, walk);
-			if (err || !has_next(walk, flags, next))
-				return err;
+				return vhx_ring_fail(ring, err,
+						     "indirect table not readable");
 		}
-		if (walk->at >= walk->nr)
+		/* The guest's index: not beyond the window, even by speculation. */
+		i = array_index_nospec(at - first, VHX_WINDOW);
+		vhx_chain_decode(ring, is_packed, &burst->window[i],
+				 walk->slot);
+		/* There the other flags are reserved, and ignored (§2.8.7). */
+		if (is_packed)
+			walk->slot->flags &= VRING_DESC_F_WRITE;
+		steps++;
+		if (unlikely(walk->slot->flags & VRING_DESC_F_INDIRECT))
+			return vhx_ring_fail(ring, -EINVAL,
+					     "indirect table in an indirect table");
+		/* An empty one is overwritten by the next. */
+		is_last = is_packed ? ++at == (u32)nr :
+			!(walk->slot->flags & VRING_DESC_F_NEXT);
+		next = walk->slot->next;
+		err = add_slot(ring, walk);
+		if (err || is_last)
+			return err;
+		if (is_packed)
+			continue;
+		at = next;
+		if (unlikely(at >= (u32)nr))
 			return vhx_ring_fail(ring, -EINVAL,
 					     "next descriptor out of range");
 		/* More steps than entries: the chain bites its tail. */
-		if (walk->steps == walk->nr)
+		if (unlikely(steps == (u32)nr))
 			return vhx_ring_fail(ring, -EINVAL, "descriptor loop");
-		err = walk->is_indirect ? read_entry(ring, burst, walk) :
-			read_slot(ring, walk);
-		walk->steps++;
-	} while (!err);
-	return err;
+	}
 }
 
-/**
- * vhx_chain_walk - follow any chain and append it to a burst
- * @ring: the ring; its avail_pos is before the chain
- * @burst: where it goes, after vhx_burst_begin()
- * @head: index of the chain's first slot
- * @desc: raw snapshot of it; of a packed ring, and of those behind it
- * @nr: how many are in @desc
- *
- * A zero-length slot is legal and only advances.
- *
- * Return: 0, or -EINVAL, -ENOBUFS, -EFAULT, -ENXIO, -EPERM, -EAGAIN with the
- * chains and slots of @burst as they were.
- */
-int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
-		   const struct vring_desc *desc, unsigned int nr)
+/* Appends the slot that was decoded, and what comes after it, to the chain. */
+static __always_inline int walk_ring(struct vhx_ring *ring,
+				     struct vhx_burst *burst, bool is_packed,
+				     struct walk *walk, u16 head,
+				     const struct vring_desc *desc,
+				     unsigned int nr, struct vhx_used *used)
 {
-	struct walk walk = {
-		.is_packed = ring->is_packed,
-		.desc = desc, .nr_desc = nr, .nr = ring->num, .at = head,
-		.steps = 1,
-		.steps_left = VHX_SLOTS_MAX - burst->nr_steps,
-		.slot = &burst->slot[burst->nr_slots],
-		.chain = { .id = head, .count = 1 },
-	};
-	struct vhx_chain *chain = &burst->chain[burst->nr];
+	struct vring_desc one;
+	unsigned int steps;
+	u16 flags, at = head;
 	int err;
 
-	vhx_chain_decode(ring, walk.is_packed, desc, walk.slot);
-	/* Once for each format, which is a constant there. */
-	if (walk.is_packed) {
-		walk.is_packed = true;
-		err = walk_on(ring, burst, &walk);
-	} else {
-		walk.is_packed = false;
-		err = walk_on(ring, burst, &walk);
+	*used = (struct vhx_used){ .id = head, .count = 1 };
+	for (steps = 0;;) {
+		vhx_chain_decode(ring, is_packed, desc, walk->slot);
+		steps++;
+		flags = walk->slot->flags;
+		/* The id is the last one's (§2.8.6). */
+		if (is_packed) {
+			used->id = walk->slot->next;
+			used->count = steps;
+		} else {
+			at = walk->slot->next;
+		}
+		if (flags & VRING_DESC_F_INDIRECT) {
+			if (is_packed && steps > 1)
+				return vhx_ring_fail(ring, -EINVAL,
+						     "indirect table in a chain");
+			return walk_table(ring, burst, is_packed, walk);
+		}
+		err = add_slot(ring, walk);
+		if (err || !(flags & VRING_DESC_F_NEXT))
+			return err;
+		/* In packed rings slots stand in a row. */
+		if (is_packed && ++at == ring->num)
+			at = 0;
+		if (unlikely(at >= ring->num))
+			return vhx_ring_fail(ring, -EINVAL,
+					     "next descriptor out of range");
+		if (unlikely(steps == ring->num))
+			return vhx_ring_fail(ring, -EINVAL, "descriptor loop");
+		if (steps < nr) {
+			desc++;
+			continue;
+		}
+		err = vhx_mem_gather(ring->mem, &at, &one, 1);
+		if (err)
+			return vhx_ring_fail(ring, err,
+					     "descriptor not readable");
+		desc = &one;
 	}
-	if (err)
+}
+
+/* Follows the chain that begins with burst->desc[@at], and appends it to the burst. */
+static __always_inline int add_chain(struct vhx_ring *ring,
+				     struct vhx_burst *burst, bool is_packed,
+				     unsigned int at, unsigned int nr)
+{
+	struct vhx_slot *first = &burst->slot[burst->nr_slots];
+	struct vhx_chain *chain = &burst->chain[burst->nr];
+	struct walk walk = {
+		.slot = first, .steps_left = VHX_SLOTS_MAX - burst->nr_steps,
+	};
+	int err;
+
+	err = walk_ring(ring, burst, is_packed, &walk, is_packed ?
+			ring->avail_pos & ~VHX_WRAP : burst->head[at],
+			&burst->desc[at], is_packed ? nr - at : 1,
+			&burst->used[burst->nr]);
+	if (unlikely(err))
 		return err;
-	/* Field by field: together they would go by way of memory. */
-	chain->slot = &burst->slot[burst->nr_slots];
-	chain->out_len = walk.chain.out_len;
-	chain->in_len = walk.chain.in_len;
-	chain->nr_out = walk.chain.nr_out;
-	chain->nr_in = walk.chain.nr_in;
-	chain->id = walk.chain.id;
-	chain->count = walk.chain.count;
+	chain->slot = first;
+	chain->out_len = walk.out_len;
+	chain->in_len = walk.in_len;
+	chain->nr_out = walk.nr_out;
+	chain->nr_in = walk.nr_in;
 	chain->pos = ring->avail_pos;
 	burst->nr++;
 	burst->nr_slots = walk.slot - burst->slot;
@@ -261,15 +219,9 @@ int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
 	return 0;
 }
 
-/**
- * vhx_chain_want - ask for what heads point at, tables or buffers
- * @ring: the ring
- * @burst: has their snapshots in desc
- * @i: the first of them
- * @nr: the one after the last of them
- */
-void vhx_chain_want(struct vhx_ring *ring, const struct vhx_burst *burst,
-		    unsigned int i, unsigned int nr)
+/* Asks for what heads from burst->desc[@i] on point at, tables or buffers. */
+static void want(struct vhx_ring *ring, const struct vhx_burst *burst,
+		 unsigned int i, unsigned int nr)
 {
 	struct vhx_slot slot;
 
@@ -278,4 +230,57 @@ void vhx_chain_want(struct vhx_ring *ring, const struct vhx_burst *burst,
 		vhx_mem_want_iova(ring->mem, slot.addr, slot.len,
 				  slot.flags & VRING_DESC_F_WRITE);
 	}
+}
+
+static __always_inline int add_chains(struct vhx_ring *ring,
+				      struct vhx_burst *burst, bool is_packed,
+				      unsigned int at, unsigned int nr,
+				      unsigned int room)
+{
+	unsigned int count;
+	int err;
+
+	for (; at < nr; at += count) {
+		err = add_chain(ring, burst, is_packed, at, nr);
+		if (unlikely(err == -EAGAIN))
+			want(ring, burst, at + 1, nr);
+		if (unlikely(err))
+			return err;
+		count = is_packed ? burst->used[burst->nr - 1].count : 1;
+		if (unlikely(count > room - at)) {
+			burst->nr--;
+			burst->nr_slots = burst->chain[burst->nr].slot -
+				burst->slot;
+			return vhx_ring_fail(ring, -EINVAL,
+				"more descriptors available than the ring has");
+		}
+		ring->avail_pos = is_packed ?
+			vhx_packed_advance(ring, ring->avail_pos, count) :
+			(u16)(ring->avail_pos + 1);
+	}
+	return 0;
+}
+
+/**
+ * vhx_chain_add - append chains to a burst, whatever they are
+ * @ring: the ring; its avail_pos is before the first of them, and then behind them
+ * @burst: the burst
+ * @at: the first of their heads in @burst's desc
+ * @nr: how many descriptors are in @burst's desc, heads in a split ring; of a packed
+ *      ring's last chain more may be behind them
+ * @room: how many there can be, and what they go on with, counted as @nr: what is not
+ *        completed yet cannot be available again
+ *
+ * A zero-length slot is legal and only advances.
+ *
+ * Return: 0, or -EINVAL, -ENOBUFS, -EFAULT, -ENXIO, -EPERM, -EAGAIN with the
+ * chains before that one appended.
+ */
+int vhx_chain_add(struct vhx_ring *ring, struct vhx_burst *burst,
+		  unsigned int at, unsigned int nr, unsigned int room)
+{
+	/* Once for each format, which is a constant there. */
+	return ring->is_packed ?
+		add_chains(ring, burst, true, at, nr, room) :
+		add_chains(ring, burst, false, at, nr, nr);
 }

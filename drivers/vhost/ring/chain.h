@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Chains for the two formats: those of one slot inline, all others by a walk. What
- * both check is here once.
+ * Buffers for the two formats: plain ones inline, all others by a walk. What both
+ * check is here once.
  */
 #ifndef VHX_CHAIN_H
 #define VHX_CHAIN_H
@@ -43,76 +43,70 @@ static inline bool vhx_chain_wraps(const struct vhx_slot *slot)
 	return slot->addr + (slot->len - 1) < slot->addr;
 }
 
-/* A hint that there is no run: what a chain is, its decoded slots say. */
-static inline bool vhx_chain_is_linked(const struct vhx_ring *ring,
-				       bool is_packed,
-				       const struct vring_desc *desc)
+/* Whether raw fields are as the host has them. */
+static inline bool vhx_chain_is_native(const struct vhx_ring *ring,
+				       bool is_packed)
 {
-	const u16 linked = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT;
+	return (__force u16)__cpu_to_virtio16(is_packed || ring->is_le, 1) == 1;
+}
 
-	return ((is_packed ? desc->next : desc->flags) &
-		__cpu_to_virtio16(is_packed || ring->is_le, linked)) != 0;
+/* Of a ring in the host's byte order. */
+static inline u16 vhx_chain_raw_flags(bool is_packed,
+				      const struct vring_desc *desc)
+{
+	return (__force u16)(is_packed ? desc->next : desc->flags);
 }
 
 /**
- * vhx_chain_add_run - append chains of one slot, as most are, without a walk
- * @ring: the ring; its avail_pos is before the first of them
+ * vhx_chain_add_plain - append plain buffers to a burst that has no others
+ * @ring: the ring; its avail_pos is before the first of them, and then behind them
  * @burst: the burst
  * @is_packed: vhx_ring.is_packed, which the formats know
- * @at: where they begin in @burst's head and desc
- * @nr: how many there are at most, without a wrap of the ring between them
+ * @nr: how many descriptors are in @burst's desc
  *
- * Stops at the first that is anything else: vhx_chain_walk() takes it, or says
- * what is wrong with it.
+ * Stops at the first that is anything else: that and what follows are for
+ * vhx_chain_add(). In a ring of another byte order than the host's none is plain.
  *
- * Return: how many
+ * Return: how many the burst has
  */
-static inline unsigned int vhx_chain_add_run(const struct vhx_ring *ring,
-					     struct vhx_burst *burst,
-					     bool is_packed, unsigned int at,
-					     unsigned int nr)
+static inline unsigned int vhx_chain_add_plain(struct vhx_ring *ring,
+					       struct vhx_burst *burst,
+					       bool is_packed, unsigned int nr)
 {
-	const struct vring_desc *desc = &burst->desc[at];
-	const u16 *head = &burst->head[at];
-	struct vhx_chain *chain = &burst->chain[burst->nr];
-	struct vhx_slot *slot = &burst->slot[burst->nr_slots];
-	u16 pos = ring->avail_pos;
-	unsigned int i;
+	const u16 mask = VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
+			 VRING_DESC_F_WRITE;
+	const struct vring_desc *desc = burst->desc;
+	u16 kind = vhx_chain_raw_flags(is_packed, desc) & VRING_DESC_F_WRITE;
+	unsigned int i = burst->nr_plain;
 
-	if (unlikely(vhx_chain_is_linked(ring, is_packed, desc)))
-		return 0;
-	nr = min(nr, VHX_SLOTS_MAX - burst->nr_steps);
-	for (i = 0; i < nr; i++, chain++, slot++) {
-		vhx_chain_decode(ring, is_packed, &desc[i], slot);
-		if (unlikely(slot->flags & (VRING_DESC_F_NEXT |
-					    VRING_DESC_F_INDIRECT) ||
-			     !slot->len || vhx_chain_wraps(slot)))
+	if (unlikely(!vhx_chain_is_native(ring, is_packed)))
+		return i;
+	if (!i)
+		burst->pos = ring->avail_pos;
+	for (; i < nr; i++) {
+		u64 addr = vhx_plain_addr(&desc[i]);
+
+		/* Neither empty nor, but for the very last byte, wrapping. */
+		if (unlikely((vhx_chain_raw_flags(is_packed, &desc[i]) & mask) !=
+			     kind || addr + vhx_plain_len(&desc[i]) <= addr))
 			break;
-		if (slot->flags & VRING_DESC_F_WRITE) {
-			chain->out_len = 0;
-			chain->in_len = slot->len;
-			chain->nr_out = 0;
-			chain->nr_in = 1;
-		} else {
-			chain->out_len = slot->len;
-			chain->in_len = 0;
-			chain->nr_out = 1;
-			chain->nr_in = 0;
-		}
-		chain->slot = slot;
-		chain->id = is_packed ? slot->next : head[i];
-		chain->count = 1;
-		chain->pos = pos++;
+		burst->used[i] = (struct vhx_used){
+			.id = is_packed ? (__force u16)desc[i].flags :
+				burst->head[i],
+			.count = 1,
+		};
 	}
-	burst->nr += i;
-	burst->nr_slots += i;
-	burst->nr_steps += i;
+	burst->nr = i;
+	burst->nr_plain = i;
+	burst->is_plain_in = kind;
+	burst->nr_slots = i;
+	burst->nr_steps = i;
+	ring->avail_pos = is_packed ? vhx_packed_advance(ring, burst->pos, i) :
+		(u16)(burst->pos + i);
 	return i;
 }
 
-int vhx_chain_walk(struct vhx_ring *ring, struct vhx_burst *burst, u16 head,
-		   const struct vring_desc *desc, unsigned int nr);
-void vhx_chain_want(struct vhx_ring *ring, const struct vhx_burst *burst,
-		    unsigned int i, unsigned int nr);
+int vhx_chain_add(struct vhx_ring *ring, struct vhx_burst *burst,
+		  unsigned int at, unsigned int nr, unsigned int room);
 
 #endif /* VHX_CHAIN_H */

@@ -50,10 +50,11 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
 				 struct vring_desc *dst, unsigned int nr);
 
 /**
- * vhx_mem_scatter_release - write the last 8 bytes of scattered descriptors,
- * all or none; logs what it dirties
+ * vhx_mem_scatter_release - write the last 8 bytes of several descriptors, all or
+ * none; logs what it dirties
  * @mem: the ring's memory
- * @slot: @nr indexes into the Descriptor Area, range-checked
+ * @first: index of the first in the Descriptor Area, range-checked
+ * @slot: indexes of all, range-checked, or NULL: they stand in a row
  * @val: @nr raw values; used up
  * @nr: how many
  *
@@ -63,26 +64,34 @@ static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
  *
  * Return: 0, -EFAULT, -EPERM or -EAGAIN
  */
-static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
-					  __virtio64 *val, unsigned int nr);
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, u16 first,
+					  const u16 *slot, __virtio64 *val,
+					  unsigned int nr);
+
+/* Index of the @i-th of these. */
+static inline u16 vhx_mem_at(u16 first, const u16 *slot, unsigned int i)
+{
+	return slot ? slot[i] : (u16)(first + i);
+}
 
 /**
- * vhx_mem_count_flags_acquire - count packed descriptors in a row whose flags
- * match; later accesses stay after the reads of these
+ * vhx_mem_read_avail - copy packed descriptors in a row whose flags match
  * @mem: the ring's memory
  * @first: index of the first descriptor
+ * @dst: @nr descriptors
  * @nr: how many at most, to the end of the ring at most
  * @mask: flags to look at, raw
  * @want: what they shall be, raw
  *
- * Nothing is read behind the first that does not match: the driver may be
- * writing there.
+ * Flags are looked at first; what is copied, and what is accessed later, is read
+ * after that. Nothing is read behind the first that does not match: the driver may
+ * be writing there.
  *
- * Return: how many, or an errno
+ * Return: how many, or -EFAULT, -EPERM or -EAGAIN
  */
-static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
-					      unsigned int nr, __virtio16 mask,
-					      __virtio16 want);
+static inline int vhx_mem_read_avail(struct vhx_mem *mem, u16 first,
+				     struct vring_desc *dst, unsigned int nr,
+				     __virtio16 mask, __virtio16 want);
 
 /**
  * vhx_mem_read_iova - copy from where a descriptor points, unordered

@@ -10,7 +10,6 @@
 /* Packed rings came with virtio 1: none has the guest's byte order. */
 #define IS_LE		true
 
-#define WRAP		(1 << VRING_PACKED_EVENT_F_WRAP_CTR)
 #define F_AVAIL		(1 << VRING_PACKED_DESC_F_AVAIL)
 #define F_USED		(1 << VRING_PACKED_DESC_F_USED)
 
@@ -21,44 +20,39 @@
 
 static u16 index_of(u16 pos)
 {
-	return pos & ~WRAP;
-}
-
-/* The position @count, up to a lap, further on. */
-static u16 advance(const struct vhx_ring *ring, u16 pos, u32 count)
-{
-	u32 index = index_of(pos) + count;
-
-	if (index < ring->num)
-		return pos + count;
-	return (index - ring->num) | (~pos & WRAP);
+	return pos & ~VHX_WRAP;
 }
 
 /* From @from on to @to, 0 … 2 laps - 1: then positions come again. */
 static u32 distance(const struct vhx_ring *ring, u16 from, u16 to)
 {
-	u32 ahead = index_of(to) + ((from ^ to) & WRAP ? ring->num : 0);
+	u32 ahead = index_of(to) + ((from ^ to) & VHX_WRAP ? ring->num : 0);
 
 	if (ahead < index_of(from))
 		ahead += 2 * ring->num;
 	return ahead - index_of(from);
 }
 
-/*
- * Return: how many of @nr descriptors from @pos on, to the end of the ring at
- * most, are available in a row, or why that is not readable.
- */
-static int count_available(struct vhx_ring *ring, u16 pos, unsigned int nr)
+/* Of an available descriptor: the driver's counter in one, its inverse in the other (§2.8.1). */
+static __virtio16 available_at(u16 pos)
 {
-	/* The driver's counter in one, its inverse in the other (§2.8.1). */
-	u16 want = pos & WRAP ? F_AVAIL : F_USED;
-	int ret;
+	return __cpu_to_virtio16(IS_LE, pos & VHX_WRAP ? F_AVAIL : F_USED);
+}
 
-	ret = vhx_mem_count_flags_acquire(ring->mem, index_of(pos), nr,
-					  __cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
-					  __cpu_to_virtio16(IS_LE, want));
-	return ret < 0 ? vhx_ring_fail(ring, ret, "descriptor not readable") :
-		ret;
+/* Whether the descriptor at @pos is available. Return: 1 or 0, or an errno */
+static int is_available(struct vhx_ring *ring, u16 pos)
+{
+	const __virtio16 mask = __cpu_to_virtio16(IS_LE, F_AVAIL | F_USED);
+	__virtio16 flags;
+	int err;
+
+	err = vhx_mem_load16_acquire(ring->mem, VHX_DESC,
+				     sizeof(struct vring_packed_desc) * index_of(pos) +
+				     offsetof(struct vring_packed_desc, flags),
+				     &flags);
+	if (err)
+		return vhx_ring_fail(ring, err, "descriptor not readable");
+	return (flags & mask) == available_at(pos);
 }
 
 static int load_event(struct vhx_ring *ring, u32 off, u16 *val)
@@ -121,89 +115,38 @@ static u32 packed_base(const struct vhx_ring *ring)
 }
 
 /*
- * Which descriptors are available is read before anything else of them; the
- * acquire pairs with the driver's barrier before it writes the flags of a head
- * (§2.8.21.1), so that all of the chain may be read afterwards.
- * Return: how many in a row are available.
+ * Copies descriptors that are available in a row. What the driver wrote before it
+ * made them so may be read then: pairs with its barrier before it writes the flags
+ * of a head (§2.8.21.1), so that all of the chain may be.
+ * @nr: how many at most, to the end of the ring at most
+ * Return: how many, or an errno
  */
-static int look_ahead(struct vhx_ring *ring, unsigned int max)
-{
-	unsigned int to_end = ring->num - index_of(ring->avail_pos);
-	u16 pos = ring->avail_pos;
-	int nr, more;
-
-	max = min_t(unsigned int, max, ring->num);
-	nr = count_available(ring, pos, min(max, to_end));
-	if (nr < 0 || max <= to_end || nr < (int)to_end)
-		return nr;
-	more = count_available(ring, advance(ring, pos, nr), max - nr);
-	return more < 0 ? more : nr + more;
-}
-
-/* Copies @nr descriptors from avail_pos on, in two parts at the ring's end. */
 static int read_row(struct vhx_ring *ring, struct vring_desc *desc,
 		    unsigned int nr)
 {
-	u32 size = sizeof(*desc), at = index_of(ring->avail_pos);
-	unsigned int part = min_t(unsigned int, nr, ring->num - at);
-	int err;
+	u16 pos = ring->avail_pos;
+	int ret;
 
-	err = vhx_mem_read(ring->mem, VHX_DESC, size * at, desc, size * part);
-	if (!err && part < nr)
-		err = vhx_mem_read(ring->mem, VHX_DESC, 0, desc + part,
-				   size * (nr - part));
-	return err ? vhx_ring_fail(ring, err, "descriptor not readable") : 0;
+	ret = vhx_mem_read_avail(ring->mem, index_of(pos), desc, nr,
+				 __cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
+				 available_at(pos));
+	return ret < 0 ? vhx_ring_fail(ring, ret, "descriptor not readable") :
+		ret;
 }
 
-/*
- * Takes the @nr descriptors of burst->desc, those behind them with which the last
- * chain goes on, and no more than @room: what is not completed yet cannot be
- * available again.
- */
-static int add_row(struct vhx_ring *ring, struct vhx_burst *burst,
-		   unsigned int nr, unsigned int room)
+/* Takes @nr descriptors that stand behind those of plain buffers in burst->desc. */
+static int take_row(struct vhx_ring *ring, struct vhx_burst *burst,
+		    unsigned int nr)
 {
-	const struct vhx_chain *chain;
-	unsigned int at = 0, run, to_end;
-	int err;
+	unsigned int at = burst->nr_plain, room;
+	int err = 0;
 
-	while (at < nr) {
-		to_end = ring->num - index_of(ring->avail_pos);
-		run = vhx_chain_add_run(ring, burst, true, at,
-					min3(nr - at, room - at, to_end));
-		ring->avail_pos = advance(ring, ring->avail_pos, run);
-		at += run;
-		if (at == nr || run == to_end)
-			continue;
-		err = vhx_chain_walk(ring, burst, index_of(ring->avail_pos),
-				     &burst->desc[at], nr - at);
-		if (err == -EAGAIN)
-			vhx_chain_want(ring, burst, at + 1, nr);
-		if (err)
-			return err;
-		chain = &burst->chain[burst->nr - 1];
-		if (chain->count > room - at) {
-			burst->nr--;
-			burst->nr_slots = chain->slot - burst->slot;
-			return vhx_ring_fail(ring, -EINVAL,
-				"more descriptors available than the ring has");
-		}
-		ring->avail_pos = advance(ring, ring->avail_pos, chain->count);
-		at += chain->count;
-	}
-	return 0;
-}
-
-static int fetch_row(struct vhx_ring *ring, struct vhx_burst *burst,
-		     unsigned int nr)
-{
-	unsigned int room;
-	int err = read_row(ring, burst->desc, nr);
-
-	if (err)
-		return err;
-	room = ring->num - distance(ring, ring->used_pos, ring->avail_pos);
-	err = add_row(ring, burst, nr, room);
+	nr += at;
+	room = at + ring->num - distance(ring, ring->used_pos, ring->avail_pos);
+	if (burst->nr == at)
+		at = vhx_chain_add_plain(ring, burst, true, min(nr, room));
+	if (at < nr)
+		err = vhx_chain_add(ring, burst, at, nr, room);
 	ring->avail_idx = ring->avail_pos;
 	return err;
 }
@@ -215,11 +158,15 @@ static int packed_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 	int nr, err;
 
 	vhx_burst_begin(burst);
-	/* Descriptors are looked at, and several may have made one chain. */
+	/*
+	 * Again at the ring's end; and several descriptors may have made one
+	 * buffer.
+	 */
 	do {
-		want = max - burst->nr;
-		nr = look_ahead(ring, want);
-		err = nr > 0 ? fetch_row(ring, burst, nr) : nr;
+		want = min(max - burst->nr,
+			   (unsigned int)ring->num - index_of(ring->avail_pos));
+		nr = read_row(ring, &burst->desc[burst->nr_plain], want);
+		err = nr > 0 ? take_row(ring, burst, nr) : nr;
 		/* What was handed back and is not there any more is forgotten. */
 		if (!nr)
 			ring->avail_idx = ring->avail_pos;
@@ -237,28 +184,68 @@ static __virtio64 encode(const struct vhx_used *used, u16 flags)
 	return __cpu_to_virtio64(IS_LE, upper);
 }
 
-static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
-			   unsigned int nr)
+/*
+ * Encodes buffers of one position each. Return: how many of the first are that, up
+ * to the end of the ring.
+ */
+static unsigned int encode_row(struct vhx_ring *ring,
+			       const struct vhx_used *used, unsigned int nr,
+			       u16 flags)
 {
-	u16 old = ring->used_pos, first = old & WRAP ? F_AVAIL | F_USED : 0;
-	struct vhx_scratch *to = &ring->scratch;
-	u16 flags = first, pos;
-	u32 index = index_of(old);
+	/* What a count of 1 becomes. */
+	const u64 out = (u64)(flags - 1) << 48;
+	const u64 in = (u64)((flags | VRING_DESC_F_WRITE) - 1) << 48;
 	unsigned int i;
-	int err;
+	u64 upper;
+
+	nr = min(nr, (unsigned int)ring->num - index_of(ring->used_pos));
+	for (i = 0; i < nr; i++) {
+		upper = (u64)used[i].count << 48 | (u64)used[i].id << 32 |
+			used[i].len;
+		if (upper >> 48 != 1)
+			break;
+		upper += used[i].len ? in : out;
+		ring->scratch.val[i] = __cpu_to_virtio64(IS_LE, upper);
+	}
+	return i;
+}
+
+/* Encodes buffers, and notes where each goes. Return: positions that they take. */
+static u32 scatter(struct vhx_ring *ring, const struct vhx_used *used,
+		   unsigned int nr, u16 flags)
+{
+	struct vhx_scratch *to = &ring->scratch;
+	u32 index = index_of(ring->used_pos), count = 0;
+	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
 		to->val[i] = encode(&used[i], flags);
 		to->slot[i] = index;
+		count += used[i].count;
 		index += used[i].count;
 		if (index >= ring->num) {
 			index -= ring->num;
 			flags ^= F_AVAIL | F_USED;
 		}
 	}
-	pos = index | (flags ? WRAP : 0);
+	return count;
+}
+
+static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
+			   unsigned int nr)
+{
+	u16 old = ring->used_pos, flags = old & VHX_WRAP ? F_AVAIL | F_USED : 0;
+	struct vhx_scratch *to = &ring->scratch;
+	const u16 *slot = NULL;
+	u32 count = nr, ahead;
+	int err;
+
+	if (unlikely(encode_row(ring, used, nr, flags) < nr)) {
+		count = scatter(ring, used, nr, flags);
+		slot = to->slot;
+	}
 	if (vhx_ring_is_one_enough(ring, used, nr)) {
-		to->val[0] = encode(&used[nr - 1], first);
+		to->val[0] = encode(&used[nr - 1], flags);
 		nr = 1;
 	}
 	/*
@@ -266,13 +253,14 @@ static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
 	 * publishes all, and what was written into the buffers; pairs with the
 	 * driver's barrier after it read the flags (§2.8.22).
 	 */
-	err = vhx_mem_scatter_release(ring->mem, to->slot, to->val, nr);
+	err = vhx_mem_scatter_release(ring->mem, index_of(old), slot, to->val,
+				      nr);
 	if (err)
 		return vhx_ring_fail(ring, err, "ring not writable");
-	ring->used_pos = pos;
-	/* Over two laps without a call: the distance lost its meaning. */
-	if (distance(ring, ring->signalled_pos, pos) <
-	    distance(ring, ring->signalled_pos, old))
+	ring->used_pos = vhx_packed_advance(ring, old, count);
+	/* Two laps or more without a call: the distance lost its meaning. */
+	ahead = distance(ring, old, ring->signalled_pos);
+	if (unlikely(ahead && ahead <= count))
 		ring->is_signalled_valid = false;
 	return 0;
 }
@@ -284,7 +272,7 @@ static int packed_arm(struct vhx_ring *ring)
 
 	/* A driver that is past the event and asked for any kick stays so. */
 	if (ring->has_event_idx && ring->flags == want)
-		ret = count_available(ring, ring->avail_idx, 1);
+		ret = is_available(ring, ring->avail_idx);
 	if (ret < 0)
 		return ret;
 	if (ring->has_event_idx && !ret) {
@@ -302,7 +290,7 @@ static int packed_arm(struct vhx_ring *ring)
 	 * the read of our event area (§2.8.21.2).
 	 */
 	virt_mb();
-	ret = count_available(ring, ring->avail_idx, 1);
+	ret = is_available(ring, ring->avail_idx);
 	if (ret < 0)
 		return ret;
 	if (!ret)

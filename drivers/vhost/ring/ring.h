@@ -5,7 +5,8 @@
  *
  * Words: a *slot* is one element of a descriptor table; a *chain* is the
  * slots of one buffer, head first, with those of its indirect table; a
- * *burst* is up to VHX_BURST_MAX chains handled together; a *snapshot* is
+ * *burst* is up to VHX_BURST_MAX buffers handled together; a buffer is *plain*
+ * if it is one descriptor, which says all there is to know; a *snapshot* is
  * our private copy of what the driver wrote. The engine decides on
  * snapshots alone: nothing that the driver can change is read twice.
  */
@@ -14,7 +15,7 @@
 
 #include "ring_env.h"
 
-/* Chains in one burst. */
+/* Buffers in one burst. */
 #define VHX_BURST_MAX		64
 /*
  * Slots in one burst, and so in one chain: UIO_MAXIOV, as in-tree vhost. Those
@@ -51,10 +52,8 @@ struct vhx_slot {
  * @in_len: bytes that the device may write
  * @nr_out: how many of @slot the device may read
  * @nr_in: how many of @slot the device may write
- * @id: names the buffer when it is completed
- * @count: positions that its completion takes: its slots in a packed ring,
- *         else 1
- * @pos: ring position before it was fetched, see vhx_ring_unfetch()
+ * @pos: ring position before it was fetched, if it is not plain: see
+ *       vhx_burst_pos()
  */
 struct vhx_chain {
 	const struct vhx_slot *slot;
@@ -62,48 +61,56 @@ struct vhx_chain {
 	u32 in_len;
 	u16 nr_out;
 	u16 nr_in;
+	u16 pos;
+};
+
+/**
+ * struct vhx_used - what completes a buffer
+ * @len: bytes written into its device-writable part
+ * @id: names the buffer
+ * @count: positions that this takes: its slots in a packed ring, else 1
+ */
+struct vhx_used {
+	u32 len;
 	u16 id;
 	u16 count;
-	u16 pos;
 };
 
 /* Entries of an indirect table that are read at a time. */
 #define VHX_WINDOW		8
 
 /**
- * struct vhx_burst - the chains of one vhx_ring_ops.fetch
- * @nr: chains in @chain
+ * struct vhx_burst - the buffers of one vhx_ring_ops.fetch
+ * @nr: how many, oldest first
+ * @nr_plain: so many, the oldest, are plain, all read or all written by the
+ *            device: they are in @desc, and have no chain until
+ *            vhx_burst_chain() makes one
+ * @is_plain_in: the device may write them, else read
+ * @pos: ring position before the oldest, if that is plain
  * @nr_slots: slots in @slot
  * @nr_steps: slots seen, those of length zero included
- * @chain: the chains, oldest first
+ * @chain: the others' chains, by number of the buffer
+ * @used: what completes them, all lengths 0
  * @slot: what the chains point into, and one that may come to nothing
- * @head: scratch: indexes of the chains' heads
- * @desc: scratch: raw snapshot of them, of a packed ring in a row
+ * @head: scratch of split rings: indexes of the heads
+ * @desc: raw snapshot of heads, of a packed ring in a row
  * @window: scratch: raw snapshot of entries of the indirect table in work
  *
  * The scratch is here and not on the stack, which kernels clear at each call.
  */
 struct vhx_burst {
 	unsigned int nr;
+	unsigned int nr_plain;
+	bool is_plain_in;
+	u16 pos;
 	unsigned int nr_slots;
 	unsigned int nr_steps;
 	struct vhx_chain chain[VHX_BURST_MAX];
+	struct vhx_used used[VHX_BURST_MAX];
 	struct vhx_slot slot[VHX_SLOTS_MAX + 1];
 	u16 head[VHX_BURST_MAX];
 	struct vring_desc desc[VHX_BURST_MAX];
 	struct vring_desc window[VHX_WINDOW];
-};
-
-/**
- * struct vhx_used - one completed buffer
- * @id: vhx_chain.id
- * @count: vhx_chain.count
- * @len: bytes written into its device-writable part
- */
-struct vhx_used {
-	u16 id;
-	u16 count;
-	u32 len;
 };
 
 /**
@@ -124,15 +131,16 @@ struct vhx_ring_ops {
 	/** @base: where start() has to go on, for GET_VRING_BASE. */
 	u32 (*base)(const struct vhx_ring *ring);
 	/**
-	 * @fetch: take up to @max (1 … VHX_BURST_MAX) available chains.
+	 * @fetch: take up to @max (1 … VHX_BURST_MAX) available buffers.
 	 * Return: how many, 0 when the ring is empty. A bad chain ends the
 	 * burst before it and is reported when it comes first.
 	 */
 	int (*fetch)(struct vhx_ring *ring, struct vhx_burst *burst,
 		     unsigned int max);
 	/**
-	 * @complete: give @nr (1 … VHX_USED_MAX) fetched chains back and
-	 * publish them with one store, so that the driver sees all or none.
+	 * @complete: give @nr (1 … VHX_USED_MAX) fetched buffers back, by
+	 * their vhx_burst.used, and publish them with one store, so that the
+	 * driver sees all or none.
 	 */
 	int (*complete)(struct vhx_ring *ring, const struct vhx_used *used,
 			unsigned int nr);
@@ -213,11 +221,122 @@ struct vhx_ring {
 extern const struct vhx_ring_ops vhx_split_ops;
 extern const struct vhx_ring_ops vhx_packed_ops;
 
+/* Of a packed ring's position: the wrap counter. */
+#define VHX_WRAP	(1 << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* As vhx_ring_advance(), of a packed ring. */
+static inline u16 vhx_packed_advance(const struct vhx_ring *ring, u16 pos,
+				     u32 count)
+{
+	u32 index = (pos & ~VHX_WRAP) + count;
+
+	if (index < ring->num)
+		return (u16)(pos + count);
+	return (u16)((index - ring->num) | (~pos & VHX_WRAP));
+}
+
 /**
- * vhx_ring_rewind - hand back a chain and all fetched after it
+ * vhx_ring_advance - a position further on
  * @ring: the ring
- * @pos: vhx_chain.pos of the oldest chain to hand back, which must be neither
- *       completed nor handed back
+ * @pos: a position
+ * @count: how far, up to a lap
+ *
+ * Return: the position
+ */
+static inline u16 vhx_ring_advance(const struct vhx_ring *ring, u16 pos,
+				   u32 count)
+{
+	return ring->is_packed ? vhx_packed_advance(ring, pos, count) :
+		(u16)(pos + count);
+}
+
+/**
+ * vhx_burst_pos - the ring position before a buffer of a burst
+ * @ring: the ring
+ * @burst: the burst
+ * @i: number of the buffer
+ *
+ * Return: the position, for vhx_ring_rewind()
+ */
+static inline u16 vhx_burst_pos(const struct vhx_ring *ring,
+				const struct vhx_burst *burst, unsigned int i)
+{
+	return i < burst->nr_plain ? vhx_ring_advance(ring, burst->pos, i) :
+		burst->chain[i].pos;
+}
+
+/*
+ * Of a plain buffer, by vhx_burst.desc: its address and length, not 0; together they
+ * do not wrap.
+ */
+static inline u64 vhx_plain_addr(const struct vring_desc *desc)
+{
+	return (__force u64)desc->addr;
+}
+
+static inline u32 vhx_plain_len(const struct vring_desc *desc)
+{
+	return (__force u32)desc->len;
+}
+
+/* A plain buffer, by number, as a slot. */
+static inline struct vhx_slot vhx_plain_slot(const struct vhx_burst *burst,
+					     unsigned int i)
+{
+	return (struct vhx_slot){
+		.addr = vhx_plain_addr(&burst->desc[i]),
+		.len = vhx_plain_len(&burst->desc[i]),
+		.flags = burst->is_plain_in ? VRING_DESC_F_WRITE : 0,
+	};
+}
+
+/* Bytes of a buffer that the device may read; 0: there are none. */
+static inline u32 vhx_burst_out_len(const struct vhx_burst *burst,
+				    unsigned int i)
+{
+	if (i >= burst->nr_plain)
+		return burst->chain[i].out_len;
+	return burst->is_plain_in ? 0 : vhx_plain_len(&burst->desc[i]);
+}
+
+/* Those that it may write. */
+static inline u32 vhx_burst_in_len(const struct vhx_burst *burst,
+				   unsigned int i)
+{
+	if (i >= burst->nr_plain)
+		return burst->chain[i].in_len;
+	return burst->is_plain_in ? vhx_plain_len(&burst->desc[i]) : 0;
+}
+
+/**
+ * vhx_burst_chain - a buffer of a burst as a chain, plain or not
+ * @burst: the burst
+ * @i: number of the buffer
+ *
+ * Return: the chain
+ */
+static inline const struct vhx_chain *vhx_burst_chain(struct vhx_burst *burst,
+						      unsigned int i)
+{
+	struct vhx_chain *chain = &burst->chain[i];
+	bool is_in = burst->is_plain_in;
+
+	if (i >= burst->nr_plain)
+		return chain;
+	burst->slot[i] = vhx_plain_slot(burst, i);
+	chain->slot = &burst->slot[i];
+	chain->out_len = vhx_burst_out_len(burst, i);
+	chain->in_len = vhx_burst_in_len(burst, i);
+	chain->nr_out = !is_in;
+	chain->nr_in = is_in;
+	return chain;
+}
+
+/**
+ * vhx_ring_rewind - hand back a buffer and all fetched after it
+ * @ring: the ring
+ * @pos: vhx_burst_pos() of the oldest buffer to hand back, which must be
+ *       neither completed nor handed back
  *
  * They are the driver's again and come with the next fetch().
  */
@@ -226,11 +345,12 @@ static inline void vhx_ring_rewind(struct vhx_ring *ring, u16 pos)
 	ring->avail_pos = pos;
 }
 
-/* The same, of a chain that is at hand. */
+/* The same, of buffer @i of the burst at hand. */
 static inline void vhx_ring_unfetch(struct vhx_ring *ring,
-				    const struct vhx_chain *chain)
+				    const struct vhx_burst *burst,
+				    unsigned int i)
 {
-	vhx_ring_rewind(ring, chain->pos);
+	vhx_ring_rewind(ring, vhx_burst_pos(ring, burst, i));
 }
 
 /* No flags of a ring: none were written that may be left as they are. */
@@ -289,6 +409,8 @@ static inline int vhx_ring_fail(struct vhx_ring *ring, int err,
 static inline void vhx_burst_begin(struct vhx_burst *burst)
 {
 	burst->nr = 0;
+	burst->nr_plain = 0;
+	burst->is_plain_in = false;
 	burst->nr_slots = 0;
 	burst->nr_steps = 0;
 }

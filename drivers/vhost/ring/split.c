@@ -120,8 +120,7 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 		       unsigned int max)
 {
-	int i = 0, nr, err = 0;
-	unsigned int run;
+	int nr, err;
 
 	vhx_burst_begin(burst);
 	if (ring->avail_idx == ring->avail_pos) {
@@ -138,21 +137,10 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 	if (err)
 		return vhx_ring_fail(ring, err, "descriptor not readable");
 
-	for (; i < nr; i++) {
-		run = vhx_chain_add_run(ring, burst, false, i, nr - i);
-		ring->avail_pos += run;
-		i += run;
-		if (i == nr)
-			break;
-		err = vhx_chain_walk(ring, burst, burst->head[i],
-				     &burst->desc[i], 1);
-		if (err)
-			break;
-		ring->avail_pos++;
-	}
-	if (err == -EAGAIN)
-		vhx_chain_want(ring, burst, i + 1, nr);
-	return i ? i : err;
+	err = 0;
+	if (vhx_chain_add_plain(ring, burst, false, nr) < (unsigned int)nr)
+		err = vhx_chain_add(ring, burst, burst->nr, nr, nr);
+	return burst->nr ? (int)burst->nr : err;
 }
 
 /* A struct vring_used_elem in one piece: it is copied as such at once. */

@@ -14,6 +14,7 @@
 void vhx_queue_look_ahead(struct vhx_queue *queue)
 {
 	struct vhx_burst *burst = &queue->burst;
+	const struct vhx_chain *chain;
 	unsigned int i, k;
 	int ret;
 
@@ -22,14 +23,14 @@ void vhx_queue_look_ahead(struct vhx_queue *queue)
 	    queue->share < VHX_SLOTS_MAX)
 		return;
 	ret = queue->ring.ops->fetch(&queue->ring, burst, VHX_PKTS_MAX);
-	for (i = 0; ret > 0 && i < burst->nr; i++)
-		for (k = 0; k < burst->chain[i].nr_in; k++)
-			vhx_xlate_want(&queue->mem.xlate,
-				       burst->chain[i].slot[k].addr,
-				       burst->chain[i].slot[k].len,
-				       VHOST_ACCESS_WO);
+	for (i = 0; ret > 0 && i < burst->nr; i++) {
+		chain = vhx_burst_chain(burst, i);
+		for (k = 0; k < chain->nr_in; k++)
+			vhx_xlate_want(&queue->mem.xlate, chain->slot[k].addr,
+				       chain->slot[k].len, VHOST_ACCESS_WO);
+	}
 	if (ret > 0)
-		vhx_ring_unfetch(&queue->ring, &burst->chain[0]);
+		vhx_ring_unfetch(&queue->ring, burst, 0);
 	else if (ret < 0)
 		vhx_queue_fail(queue, ret);
 	queue->share -= ret > 0 ? (int)burst->nr_steps : 0;

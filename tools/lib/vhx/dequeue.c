@@ -79,12 +79,52 @@ static bool copy_pieces(const struct vhx_span *span,
 }
 
 /*
- * Takes frames that lie where the last one did, as most do, from the chains of the
- * burst from @at on. Stops at any other, and at those that are to be dropped.
+ * Takes frames of one descriptor each, that lie where the last one did, as most do:
+ * the plain buffers of the burst from @at on. Stops at any other, and at those that
+ * are to be dropped.
  * Return: how many
  */
-static unsigned int take_run(struct vhx_queue *queue, unsigned int at,
-			     struct vhx_pkt *const *pkts, u64 *bytes)
+static inline unsigned int take_plain(struct vhx_queue *queue, unsigned int at,
+				      struct vhx_pkt *const *pkts, u64 *bytes)
+{
+	const struct vhx_span span = vhx_span(&queue->mem.xlate,
+					      VHOST_ACCESS_RO);
+	const struct vring_desc *const first = &queue->burst.desc[at];
+	const struct vring_desc *const end = &queue->burst.desc[queue->burst.nr_plain];
+	const bool has_offload = queue->has_offload;
+	const struct vring_desc *desc = first;
+	const u32 hlen = queue->hlen;
+	u64 sum = 0;
+
+	if (unlikely(queue->burst.is_plain_in))
+		return 0;
+	for (; desc < end; desc++, pkts++) {
+		struct vhx_pkt *pkt = *pkts;
+		u32 len = vhx_plain_len(desc) - hlen;
+		u8 *ptr;
+
+		if (unlikely(len > pkt->room ||
+			     len - ETH_HLEN > VHX_FRAME_LEN_MAX - ETH_HLEN ||
+			     !vhx_span_find(&span, vhx_plain_addr(desc), len,
+					    &ptr)))
+			break;
+		vhx_burst_copy(pkt->data, ptr + hlen, len);
+		if (unlikely(has_offload)) {
+			memcpy(&pkt->hdr, ptr, sizeof(pkt->hdr));
+			decode_hdr(queue, &pkt->hdr);
+		} else {
+			memset(&pkt->hdr, 0, sizeof(pkt->hdr));
+		}
+		pkt->len = len;
+		sum += len;
+	}
+	*bytes += sum;
+	return (unsigned int)(desc - first);
+}
+
+/* The same of chains. */
+static unsigned int take_chains(struct vhx_queue *queue, unsigned int at,
+				struct vhx_pkt *const *pkts, u64 *bytes)
 {
 	const struct vhx_span span = vhx_span(&queue->mem.xlate,
 					      VHOST_ACCESS_RO);
@@ -99,20 +139,11 @@ static unsigned int take_run(struct vhx_queue *queue, unsigned int at,
 	for (i = 0; i < nr; i++, chain++) {
 		struct vhx_pkt *pkt = pkts[i];
 		u32 len = chain->out_len - hlen;
-		u8 *ptr;
 
 		if (unlikely(chain->nr_in || len > pkt->room ||
-			     len - ETH_HLEN > VHX_FRAME_LEN_MAX - ETH_HLEN))
+			     len - ETH_HLEN > VHX_FRAME_LEN_MAX - ETH_HLEN ||
+			     !copy_pieces(&span, chain, hlen, pkt->data)))
 			break;
-		if (likely(chain->nr_out == 1)) {
-			/* The header is not looked at. */
-			if (unlikely(!vhx_span_find(&span, chain->slot->addr +
-						    hlen, len, &ptr)))
-				break;
-			vhx_burst_copy(pkt->data, ptr, len);
-		} else if (!copy_pieces(&span, chain, hlen, pkt->data)) {
-			break;
-		}
 		memset(&pkt->hdr, 0, sizeof(pkt->hdr));
 		pkt->len = len;
 		*bytes += len;
@@ -169,24 +200,18 @@ out:
 }
 
 /* Completes @nr buffers of the burst in work; the others are handed back. */
-static int complete_taken(struct vhx_queue *queue, unsigned int nr)
+static inline int complete_taken(struct vhx_queue *queue, unsigned int nr)
 {
 	struct vhx_burst *burst = &queue->burst;
-	unsigned int i;
 	int err;
 
 	if (nr < burst->nr)
-		vhx_ring_unfetch(&queue->ring, &burst->chain[nr]);
+		vhx_ring_unfetch(&queue->ring, burst, nr);
 	if (!nr)
 		return 0;
-	for (i = 0; i < nr; i++)
-		queue->used[i] = (struct vhx_used){
-			.id = burst->chain[i].id,
-			.count = burst->chain[i].count,
-		};
-	err = queue->ring.ops->complete(&queue->ring, queue->used, nr);
+	err = queue->ring.ops->complete(&queue->ring, burst->used, nr);
 	if (err)
-		vhx_ring_unfetch(&queue->ring, &burst->chain[0]);
+		vhx_ring_unfetch(&queue->ring, burst, 0);
 	else
 		vhx_notify_call(queue);
 	return err;
@@ -195,18 +220,55 @@ static int complete_taken(struct vhx_queue *queue, unsigned int nr)
 /* What stands behind the chain whose translation was asked for. */
 static void want_rest(struct vhx_queue *queue, unsigned int i)
 {
-	const struct vhx_burst *burst = &queue->burst;
+	const struct vhx_slot *slot;
 
-	for (; i < burst->nr; i++)
-		vhx_xlate_want(&queue->mem.xlate, burst->chain[i].slot->addr,
-			       burst->chain[i].slot->len, VHOST_ACCESS_RO);
+	for (; i < queue->burst.nr; i++) {
+		slot = vhx_burst_chain(&queue->burst, i)->slot;
+		vhx_xlate_want(&queue->mem.xlate, slot->addr, slot->len,
+			       VHOST_ACCESS_RO);
+	}
+}
+
+/*
+ * Takes what is left of the burst from @i on, whatever that is.
+ * @pkts: those for it
+ * @taken: frames taken, added to
+ * Return: as take_frame()
+ */
+static noinline int take_others(struct vhx_queue *queue, unsigned int *i,
+				struct vhx_pkt *const *pkts,
+				unsigned int *taken, u64 *bytes)
+{
+	struct vhx_burst *burst = &queue->burst;
+	unsigned int run;
+	int ret;
+
+	for (; *i < burst->nr; (*i)++) {
+		run = *i < burst->nr_plain ?
+			take_plain(queue, *i, pkts + *taken, bytes) :
+			take_chains(queue, *i, pkts + *taken, bytes);
+		*i += run;
+		*taken += run;
+		if (*i == burst->nr)
+			break;
+		ret = take_frame(queue, vhx_burst_chain(burst, *i),
+				 pkts[*taken]);
+		if (ret < 0) {
+			if (ret == -EAGAIN)
+				want_rest(queue, *i);
+			return ret;
+		}
+		if (ret)
+			*bytes += pkts[(*taken)++]->len;
+	}
+	return 1;
 }
 
 static unsigned int dequeue(struct vhx_queue *queue,
 			    struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	struct vhx_burst *burst = &queue->burst;
-	unsigned int taken = 0, run, i;
+	unsigned int taken, i;
 	u64 bytes = 0;
 	int ret, err;
 
@@ -216,20 +278,10 @@ static unsigned int dequeue(struct vhx_queue *queue,
 			vhx_queue_fail(queue, ret);
 		return 0;
 	}
-	for (i = 0; i < burst->nr; i++) {
-		run = take_run(queue, i, pkts + taken, &bytes);
-		i += run;
-		taken += run;
-		if (likely(i == burst->nr))
-			break;
-		ret = take_frame(queue, &burst->chain[i], pkts[taken]);
-		if (ret < 0)
-			break;
-		if (ret)
-			bytes += pkts[taken++]->len;
-	}
-	if (unlikely(ret == -EAGAIN))
-		want_rest(queue, i);
+	i = take_plain(queue, 0, pkts, &bytes);
+	taken = i;
+	if (unlikely(i < burst->nr))
+		ret = take_others(queue, &i, pkts, &taken, &bytes);
 	err = complete_taken(queue, i);
 	/* What was not given back comes again. */
 	if (unlikely(err))

@@ -169,40 +169,52 @@ static inline u32 vhx_mem_word_off(u16 slot)
 		(u32)offsetof(struct vring_packed_desc, len);
 }
 
-static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
-					  __virtio64 *val, unsigned int nr)
+/* As vhx_mem_scatter_release(), of an area that is in one piece and not logged. */
+static inline void vhx_mem_scatter_plain(u8 *desc, u16 first, const u16 *slot,
+					 const __virtio64 *val, unsigned int nr)
+{
+	u64 *word = (u64 *)(void *)(desc + vhx_mem_word_off(first));
+	unsigned int i;
+
+	if (!slot)
+		for (i = 1; i < nr; i++)
+			__atomic_store_n(&word[2 * i], (__force u64)val[i],
+					 __ATOMIC_RELAXED);
+	else
+		for (i = 1; i < nr; i++)
+			__atomic_store_n((u64 *)(void *)(desc + vhx_mem_word_off(slot[i])),
+					 (__force u64)val[i], __ATOMIC_RELAXED);
+	__atomic_store_n(word, (__force u64)val[0], __ATOMIC_RELEASE);
+}
+
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, u16 first,
+					  const u16 *slot, __virtio64 *val,
+					  unsigned int nr)
 {
 	unsigned int i;
 	u8 *field;
 	u64 gpa;
+	u32 off;
 	int err;
 
 	/* The first last: until then all are the driver's. */
 	if (likely(mem->ptr[VHX_DESC] && !mem->dirty.log)) {
-		field = mem->ptr[VHX_DESC] + vhx_mem_word_off(0);
-		for (i = nr; --i;)
-			__atomic_store_n((u64 *)(void *)(field + slot[i] *
-						 sizeof(struct vring_desc)),
-					 (__force u64)val[i], __ATOMIC_RELAXED);
-		__atomic_store_n((u64 *)(void *)(field + slot[0] *
-						 sizeof(struct vring_desc)),
-				 (__force u64)val[0], __ATOMIC_RELEASE);
+		vhx_mem_scatter_plain(mem->ptr[VHX_DESC], first, slot, val, nr);
 		return 0;
 	}
 	/* While the queue is locked, what was found once is found again. */
 	if (unlikely(!mem->ptr[VHX_DESC]))
 		for (i = 0; i < nr; i++) {
-			err = vhx_mem_field(mem, VHX_DESC,
-					    vhx_mem_word_off(slot[i]),
-					    sizeof(*val), VHOST_ACCESS_WO,
-					    &field, &gpa);
+			off = vhx_mem_word_off(vhx_mem_at(first, slot, i));
+			err = vhx_mem_field(mem, VHX_DESC, off, sizeof(*val),
+					    VHOST_ACCESS_WO, &field, &gpa);
 			if (err)
 				return err;
 		}
 	for (i = nr; i--;) {
-		err = vhx_mem_field(mem, VHX_DESC, vhx_mem_word_off(slot[i]),
-				    sizeof(*val), VHOST_ACCESS_WO, &field,
-				    &gpa);
+		off = vhx_mem_word_off(vhx_mem_at(first, slot, i));
+		err = vhx_mem_field(mem, VHX_DESC, off, sizeof(*val),
+				    VHOST_ACCESS_WO, &field, &gpa);
 		if (err)
 			return err;
 		__atomic_store_n((u64 *)(void *)field, (__force u64)val[i],
@@ -212,33 +224,42 @@ static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
 	return 0;
 }
 
-static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
-					      unsigned int nr, __virtio16 mask,
-					      __virtio16 want)
+static inline int vhx_mem_read_avail(struct vhx_mem *mem, u16 first,
+				     struct vring_desc *dst, unsigned int nr,
+				     __virtio16 mask, __virtio16 want)
 {
-	const u32 off = (u32)offsetof(struct vring_packed_desc, flags);
-	const struct vring_packed_desc *desc = (void *)mem->ptr[VHX_DESC];
+	const struct vring_desc *desc = (void *)mem->ptr[VHX_DESC], *end;
+	const u32 size = sizeof(struct vring_packed_desc);
+	u32 off = size * first;
 	__virtio16 flags;
 	unsigned int i;
 	int err;
 
 	if (likely(desc)) {
-		for (i = 0, desc += first; i < nr; i++, desc++) {
+		desc += first;
+		for (end = desc + nr; desc < end; desc++, dst++) {
+			/* Where a split ring's has next, a packed one has flags. */
 			flags = (__force __virtio16)
-				__atomic_load_n((const u16 *)&desc->flags,
+				__atomic_load_n((const u16 *)&desc->next,
 						__ATOMIC_ACQUIRE);
 			if ((flags & mask) != want)
 				break;
+			*dst = *desc;
 		}
-		return (int)i;
+		vhx_mem_fence();
+		return (int)nr - (int)(end - desc);
 	}
-	for (i = 0; i < nr; i++) {
-		err = vhx_mem_load16_acquire(mem, VHX_DESC, (u32)sizeof(*desc) *
-					     (first + i) + off, &flags);
+	for (i = 0; i < nr; i++, off += size) {
+		err = vhx_mem_load16_acquire(mem, VHX_DESC, off +
+					     (u32)offsetof(struct vring_packed_desc, flags),
+					     &flags);
 		if (err)
 			return err;
 		if ((flags & mask) != want)
 			break;
+		err = vhx_mem_read(mem, VHX_DESC, off, &dst[i], size);
+		if (err)
+			return err;
 	}
 	return (int)i;
 }

@@ -5,22 +5,9 @@
 #include "notify.h"
 #include "session.h"
 
-/**
- * vhx_notify_call - signal the guest, if it wants that
- * @queue: a queue that completed something
- *
- * Context: the queue is locked
- */
-void vhx_notify_call(struct vhx_queue *queue)
+/* Of vhx_notify_call(): the guest wants it. */
+void vhx_notify_signal(struct vhx_queue *queue)
 {
-	int ret = queue->ring.ops->call_needed(&queue->ring);
-
-	if (ret < 0) {
-		vhx_queue_fail(queue, ret);
-	} else if (ret) {
-		vhx_signal(&queue->dev->driver->session->signals, queue->call);
-		queue->stats.calls++;
-	} else {
-		queue->stats.calls_saved++;
-	}
+	vhx_signal(&queue->dev->driver->session->signals, queue->call);
+	queue->stats.calls++;
 }

@@ -5,7 +5,25 @@
 
 #include "queue.h"
 
-/* with the queue locked */
-void vhx_notify_call(struct vhx_queue *queue);
+/* notify.c: with the queue locked */
+void vhx_notify_signal(struct vhx_queue *queue);
+
+/**
+ * vhx_notify_call - signal the guest, if it wants that
+ * @queue: a queue that completed something
+ *
+ * Context: the queue is locked
+ */
+static inline void vhx_notify_call(struct vhx_queue *queue)
+{
+	int ret = queue->ring.ops->call_needed(&queue->ring);
+
+	if (likely(!ret))
+		queue->stats.calls_saved++;
+	else if (ret > 0)
+		vhx_notify_signal(queue);
+	else
+		vhx_queue_fail(queue, ret);
+}
 
 #endif /* VHX_NOTIFY_H */

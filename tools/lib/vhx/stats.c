@@ -92,7 +92,7 @@ unsigned int vhx_queue_depth(struct vhx_device *dev, unsigned int index)
 	if (queue->runs && queue->is_taken_up && queue->is_ready) {
 		nr = ring->ops->fetch(ring, &queue->burst, VHX_PKTS_MAX);
 		if (nr > 0)
-			vhx_ring_unfetch(ring, &queue->burst.chain[0]);
+			vhx_ring_unfetch(ring, &queue->burst, 0);
 		/* It is no burst to go on with. */
 		queue->cursor = 0;
 		queue->burst.nr = 0;

@@ -140,13 +140,11 @@ static inline int vhx_xlate_find(struct vhx_xlate *xlate, u64 addr, u8 perm,
  * @size: what begins within so many bytes ends within the hit, up to
  *        VHX_SPAN_MARGIN bytes; 0: nothing
  * @ptr: where @first is
- * @gpa: guest physical address of @first
  */
 struct vhx_span {
 	u64 first;
 	u64 size;
 	u8 *ptr;
-	u64 gpa;
 };
 
 /* At least the longest frame with its header. */
@@ -170,7 +168,6 @@ static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,
 		.first = hit->first,
 		.size = is_wide ? hit->size - VHX_SPAN_MARGIN : 0,
 		.ptr = hit->ptr,
-		.gpa = hit->gpa,
 	};
 }
 
@@ -192,12 +189,6 @@ static inline bool vhx_span_find(const struct vhx_span *span, u64 addr, u32 len,
 		return false;
 	*ptr = span->ptr + off;
 	return true;
-}
-
-/* Guest physical address of what vhx_span_find() found. */
-static inline u64 vhx_span_gpa(const struct vhx_span *span, const u8 *ptr)
-{
-	return span->gpa + (u64)(ptr - span->ptr);
 }
 
 /* iotlb.c */

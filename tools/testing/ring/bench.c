@@ -38,7 +38,8 @@ static int drain(struct rig *rig, unsigned int max)
 		if (nr <= 0)
 			return nr ? nr : sum;
 		for (i = 0; i < nr; i++)
-			used[i] = rig_used(&rig->burst.chain[i],
+			used[i] = rig_used(&rig->burst.used[i],
+					   i < (int)rig->burst.nr_plain ? 0 :
 					   rig->burst.chain[i].in_len);
 		err = ring->ops->complete(ring, used, (unsigned int)nr);
 		if (err)

@@ -78,7 +78,8 @@ static void change(struct vhx_mem *mem, const struct mem_access *access)
 		access->p[next_byte(fuzz) % access->len] ^= next_byte(fuzz);
 }
 
-static void check_chain(const struct fuzz *fuzz, const struct vhx_chain *chain)
+static void check_chain(const struct fuzz *fuzz, const struct vhx_chain *chain,
+			const struct vhx_used *used)
 {
 	u64 out_len = 0, in_len = 0;
 	u32 i;
@@ -95,14 +96,33 @@ static void check_chain(const struct fuzz *fuzz, const struct vhx_chain *chain)
 	}
 	CHECK(out_len == chain->out_len);
 	CHECK(in_len == chain->in_len);
-	CHECK(fuzz->ops->is_packed || chain->id < fuzz->ring.num);
-	CHECK(chain->count && chain->count <= fuzz->ring.num);
-	CHECK(fuzz->ops->is_packed || chain->count == 1);
+	CHECK(fuzz->ops->is_packed || used->id < fuzz->ring.num);
+	CHECK(used->count && used->count <= fuzz->ring.num);
+	CHECK(fuzz->ops->is_packed || used->count == 1);
+	CHECK(!used->len);
 }
 
 static u16 pos_after(const struct fuzz *fuzz, u32 base, u32 nr)
 {
 	return (u16)fuzz->ops->base_after(fuzz->ring.num, base, nr);
+}
+
+/* What is plain is so by the driver's descriptor, and gets a chain. */
+static void check_plain(struct fuzz *fuzz)
+{
+	struct vhx_burst *burst = &fuzz->burst;
+	u32 i;
+
+	CHECK(burst->nr_plain <= burst->nr);
+	for (i = 0; i < burst->nr_plain; i++) {
+		const struct vhx_chain *chain =
+			vhx_burst_chain(burst, i);
+
+		CHECK(vhx_plain_len(&burst->desc[i]));
+		CHECK(vhx_plain_addr(&burst->desc[i]) + vhx_plain_len(&burst->desc[i]) >
+		      vhx_plain_addr(&burst->desc[i]));
+		CHECK(chain->nr_in == burst->is_plain_in);
+	}
 }
 
 static void check_burst(const struct fuzz *fuzz, int ret, u32 max, u32 base)
@@ -121,9 +141,10 @@ static void check_burst(const struct fuzz *fuzz, int ret, u32 max, u32 base)
 	CHECK(burst->nr_slots <= VHX_SLOTS_MAX);
 	for (i = 0; i < burst->nr; i++) {
 		CHECK(burst->chain[i].slot == slot);
-		CHECK(burst->chain[i].pos == pos_after(fuzz, base, at));
-		check_chain(fuzz, &burst->chain[i]);
-		at += burst->chain[i].count;
+		CHECK(vhx_burst_pos(&fuzz->ring, burst, i) ==
+		      pos_after(fuzz, base, at));
+		check_chain(fuzz, &burst->chain[i], &burst->used[i]);
+		at += burst->used[i].count;
 		slot += burst->chain[i].nr_out + burst->chain[i].nr_in;
 	}
 	CHECK(slot == burst->slot + burst->nr_slots);
@@ -138,12 +159,15 @@ static void check_repeat(struct fuzz *fuzz, u32 max)
 	u32 i;
 
 	memset(&fuzz->again, 0xa5, sizeof(fuzz->again));
-	vhx_ring_unfetch(ring, &fuzz->burst.chain[0]);
+	vhx_ring_unfetch(ring, &fuzz->burst, 0);
 	CHECK(ring->ops->fetch(ring, &fuzz->again, max) == fuzz->burst.nr);
 	CHECK(fuzz->again.nr_slots == fuzz->burst.nr_slots);
-	for (i = 0; i < fuzz->burst.nr; i++)
-		CHECK(fuzz->again.chain[i].id == fuzz->burst.chain[i].id &&
-		      fuzz->again.chain[i].pos == fuzz->burst.chain[i].pos);
+	for (i = 0; i < fuzz->burst.nr; i++) {
+		vhx_burst_chain(&fuzz->again, i);
+		CHECK(fuzz->again.used[i].id == fuzz->burst.used[i].id &&
+		      vhx_burst_pos(ring, &fuzz->again, i) ==
+		      vhx_burst_pos(ring, &fuzz->burst, i));
+	}
 	CHECK(!memcmp(fuzz->again.slot, fuzz->burst.slot,
 		      fuzz->burst.nr_slots * sizeof(struct vhx_slot)));
 }
@@ -160,6 +184,7 @@ static void op_fetch(struct fuzz *fuzz, u32 arg)
 	fuzz->burst.nr = 0xa5a5;
 	fuzz->burst.nr_slots = 0xa5a5;
 	ret = ring->ops->fetch(ring, &fuzz->burst, max);
+	check_plain(fuzz);
 	check_burst(fuzz, ret, max, base);
 	if (ret > 0 && !may_fail && !(fuzz->flags & FUZZ_CHANGES))
 		check_repeat(fuzz, max);
@@ -167,8 +192,8 @@ static void op_fetch(struct fuzz *fuzz, u32 arg)
 	for (i = 0; ret > 0 && i < (u32)ret; i++)
 		if (fuzz->nr_held < 256)
 			fuzz->held[fuzz->nr_held++] = (struct vhx_used){
-				.id = fuzz->burst.chain[i].id,
-				.count = fuzz->burst.chain[i].count,
+				.id = fuzz->burst.used[i].id,
+				.count = fuzz->burst.used[i].count,
 				.len = fuzz->burst.chain[i].in_len,
 			};
 	fuzz->may_unfetch = ret > 0 && fuzz->nr_held < 256;
@@ -212,7 +237,7 @@ static void op_unfetch(struct fuzz *fuzz, u32 arg)
 	if (!fuzz->may_unfetch)
 		return;
 	from = arg % fuzz->burst.nr;
-	vhx_ring_unfetch(&fuzz->ring, &fuzz->burst.chain[from]);
+	vhx_ring_unfetch(&fuzz->ring, &fuzz->burst, from);
 	fuzz->nr_held -= fuzz->burst.nr - from;
 	fuzz->burst.nr = (u16)from;
 	fuzz->may_unfetch = false;

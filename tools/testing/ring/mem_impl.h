@@ -149,36 +149,41 @@ static inline u64 *mem_word(struct vhx_mem *mem, u16 slot)
 	return (u64 *)(void *)mem_at(mem, VHX_DESC, slot * 16u + 8, 8);
 }
 
-static inline int vhx_mem_scatter_release(struct vhx_mem *mem, const u16 *slot,
-					  __virtio64 *val, unsigned int nr)
+static inline int vhx_mem_scatter_release(struct vhx_mem *mem, u16 first,
+					  const u16 *slot, __virtio64 *val,
+					  unsigned int nr)
 {
 	int err = mem_enter(mem);
 	unsigned int i;
 
 	for (i = 1; i < nr && !err; i++) {
-		__atomic_store_n(mem_word(mem, slot[i]), (__force u64)val[i],
+		__atomic_store_n(mem_word(mem, vhx_mem_at(first, slot, i)), (__force u64)val[i],
 				 __ATOMIC_RELAXED);
-		mem_leave(mem, MEM_WRITE, VHX_DESC, slot[i] * 16u + 8, 8);
+		mem_leave(mem, MEM_WRITE, VHX_DESC, vhx_mem_at(first, slot, i) * 16u + 8, 8);
 	}
 	if (err)
 		return err;
-	__atomic_store_n(mem_word(mem, slot[0]), (__force u64)val[0],
+	__atomic_store_n(mem_word(mem, first), (__force u64)val[0],
 			 __ATOMIC_RELEASE);
-	mem_leave(mem, MEM_WRITE, VHX_DESC, slot[0] * 16u + 8, 8);
+	mem_leave(mem, MEM_WRITE, VHX_DESC, first * 16u + 8, 8);
 	memset(val, 0xa5, nr * sizeof(*val));
 	return 0;
 }
 
-static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
-					      unsigned int nr, __virtio16 mask,
-					      __virtio16 want)
+static inline int vhx_mem_read_avail(struct vhx_mem *mem, u16 first,
+				     struct vring_desc *dst, unsigned int nr,
+				     __virtio16 mask, __virtio16 want)
 {
+	const u32 size = sizeof(*dst);
 	int err = mem_enter(mem);
 	unsigned int i;
 
-	if (err)
+	if (err) {
+		memset(dst, 0xa5, nr * size);
 		return err;
+	}
 	for (i = 0; i < nr; i++) {
+		u32 off = (first + i) * size;
 		union {
 			u64 word;
 			__virtio16 part[4];
@@ -187,9 +192,12 @@ static inline int vhx_mem_count_flags_acquire(struct vhx_mem *mem, u16 first,
 						__ATOMIC_ACQUIRE),
 		};
 
-		mem_leave(mem, MEM_READ, VHX_DESC, (first + i) * 16u + 14, 2);
+		mem_leave(mem, MEM_READ, VHX_DESC, off + 14, 2);
 		if ((raw.part[3] & mask) != want)
 			break;
+		mem_copy_relaxed(&dst[i], mem_at(mem, VHX_DESC, off, size),
+				 size);
+		mem_leave(mem, MEM_READ, VHX_DESC, off, size);
 	}
 	return (int)i;
 }

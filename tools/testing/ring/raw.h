@@ -60,7 +60,11 @@ static inline void raw_offer(struct rig *rig, u32 head)
 
 static inline int raw_fetch(struct rig *rig, unsigned int max)
 {
-	return rig->ring.ops->fetch(&rig->ring, &rig->burst, max);
+	int i, nr = rig->ring.ops->fetch(&rig->ring, &rig->burst, max);
+
+	for (i = 0; i < nr; i++)
+		vhx_burst_chain(&rig->burst, (u32)i);
+	return nr;
 }
 
 /* Whether chain @i has @nr slots of @len bytes as raw_fill() makes them. */

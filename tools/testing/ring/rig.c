@@ -217,7 +217,7 @@ unsigned int rig_offer(struct rig *rig, unsigned int nr)
 }
 
 /* Whether a chain is all of @shape and nothing else. */
-bool rig_chain_matches(const struct vhx_chain *chain,
+bool rig_chain_matches(const struct vhx_chain *chain, u16 id,
 		       const struct rig_shape *shape)
 {
 	unsigned int i, at = 0, nr_out = 0;
@@ -240,7 +240,7 @@ bool rig_chain_matches(const struct vhx_chain *chain,
 	}
 	return at == (u32)chain->nr_out + chain->nr_in &&
 		chain->nr_out == nr_out && chain->out_len == out_len &&
-		chain->in_len == in_len && chain->id == shape->id;
+		chain->in_len == in_len && id == shape->id;
 }
 
 /* Fetches and compares with what was offered. */
@@ -256,11 +256,13 @@ int rig_fetch(struct rig *rig, unsigned int max)
 	    (u32)nr > rig->nr_offered - rig->nr_fetched)
 		return -EBADMSG;
 	for (i = 0; i < nr; i++) {
-		const struct vhx_chain *chain = &rig->burst.chain[i];
+		const struct vhx_chain *chain =
+			vhx_burst_chain(&rig->burst, (u32)i);
 
 		shape = &rig->offered[(rig->nr_fetched + (u32)i) &
 				      rig->queue_mask];
-		if (chain->slot != slot || !rig_chain_matches(chain, shape)) {
+		if (chain->slot != slot ||
+		    !rig_chain_matches(chain, rig->burst.used[i].id, shape)) {
 			fprintf(stderr, "# buffer %u came out wrong\n",
 				shape->token);
 			return -EBADMSG;
@@ -276,7 +278,7 @@ int rig_fetch(struct rig *rig, unsigned int max)
 /* Hands back chain @i of the burst and those after it. */
 void rig_unfetch(struct rig *rig, unsigned int i)
 {
-	vhx_ring_unfetch(&rig->ring, &rig->burst.chain[i]);
+	vhx_ring_unfetch(&rig->ring, &rig->burst, i);
 	rig->nr_fetched -= rig->burst.nr - i;
 	rig->burst.nr = (u16)i;
 }
@@ -300,7 +302,7 @@ int rig_complete_burst(struct rig *rig)
 	unsigned int i, nr = rig->burst.nr;
 
 	for (i = 0; i < nr; i++)
-		used[i] = rig_used(&rig->burst.chain[i],
+		used[i] = rig_used(&rig->burst.used[i],
 				   rig->burst.chain[i].in_len);
 	rig->burst.nr = 0;
 	return rig_complete(rig, used, nr);

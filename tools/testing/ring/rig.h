@@ -107,7 +107,7 @@ void rig_piece(const struct rig_shape *shape, unsigned int i,
 	       struct vhx_slot *slot);
 int rig_add(struct rig *rig, struct rig_shape shape);
 unsigned int rig_offer(struct rig *rig, unsigned int nr);
-bool rig_chain_matches(const struct vhx_chain *chain,
+bool rig_chain_matches(const struct vhx_chain *chain, u16 id,
 		       const struct rig_shape *shape);
 int rig_fetch(struct rig *rig, unsigned int max);
 void rig_unfetch(struct rig *rig, unsigned int i);
@@ -166,10 +166,10 @@ static inline u32 rig_period(const struct rig *rig)
 	return rig_is_packed(rig) ? 2u * rig->variant.num : 65536;
 }
 
-static inline struct vhx_used rig_used(const struct vhx_chain *chain, u32 len)
+static inline struct vhx_used rig_used(const struct vhx_used *used, u32 len)
 {
 	return (struct vhx_used){
-		.id = chain->id, .count = chain->count, .len = len,
+		.id = used->id, .count = used->count, .len = len,
 	};
 }
 

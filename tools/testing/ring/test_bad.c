@@ -56,7 +56,7 @@ static bool refuses_after_good(struct rig *rig, u16 (*spoil)(struct rig *rig),
 
 	is_ok = raw_fetch(rig, VHX_BURST_MAX) == 1 && rig->burst.nr == 1 &&
 		rig->burst.nr_slots == 1 && raw_is_filled(rig, 0, 1, 77) &&
-		rig->burst.chain[0].id == GOOD &&
+		rig->burst.used[0].id == GOOD &&
 		rig_base(rig) == 65534 &&
 		refuses(rig, err, cause) && refuses(rig, err, cause);
 
@@ -66,7 +66,7 @@ static bool refuses_after_good(struct rig *rig, u16 (*spoil)(struct rig *rig),
 	raw_offer(rig, 0);
 	is_ok = is_ok && raw_fetch(rig, VHX_BURST_MAX) == 1 &&
 		rig->burst.nr == 1 && raw_is_filled(rig, 0, 2, 88) &&
-		rig->burst.chain[0].id == 0 && rig_base(rig) == 65535 &&
+		rig->burst.used[0].id == 0 && rig_base(rig) == 65535 &&
 		raw_fetch(rig, VHX_BURST_MAX) == 0 &&
 		!memcmp(device, rig->mem.area[VHX_DEVICE], len);
 	free(device);
@@ -476,7 +476,7 @@ TEST_F(bad, last_of_burst_comes_after_good_ones_einval)
 	raw_offer(rig, rig->variant.num);
 	ASSERT_EQ(nr, raw_fetch(rig, 64));
 	for (i = 0; i < nr; i++) {
-		EXPECT_EQ(i, rig->burst.chain[i].id);
+		EXPECT_EQ(i, rig->burst.used[i].id);
 		EXPECT_TRUE(raw_is_filled(rig, i, 1, 9));
 	}
 	EXPECT_TRUE(refuses(rig, -EINVAL, "head"));

@@ -157,7 +157,7 @@ TEST_F(chain_raw, direct_backwards_ok)
 	raw_offer(rig, 3);
 	ASSERT_EQ(1, raw_fetch(rig, 1));
 	EXPECT_TRUE(raw_is_filled(rig, 0, 4, 100));
-	EXPECT_EQ(3, rig->burst.chain[0].id);
+	EXPECT_EQ(3, rig->burst.used[0].id);
 }
 
 /* Two chains whose slots alternate share the window, not the slots. */

@@ -208,7 +208,7 @@ TEST_F(fault, name##_fails)						\
 
 FAULT_TEST(start, nothing, run_start_only, 0, 2, 1)
 FAULT_TEST(fetch_empty, nothing, run_fetch_one, 0, 1, 1)
-FAULT_TEST(fetch_one, offer_one, run_fetch_one, 1, 3, 2)
+FAULT_TEST(fetch_one, offer_one, run_fetch_one, 1, 3, 1)
 FAULT_TEST(complete, fetch_many, run_complete, 0, 2, 1)
 FAULT_TEST(arm_empty, nothing, run_arm, 0, 1, 1)
 FAULT_TEST(arm_disarmed, disarmed, run_arm, 0, 2, 2)
@@ -285,7 +285,7 @@ TEST_F(fault, fetch_mixed_ok)
 		ASSERT_LE(0, ret);
 		got = (unsigned int)ret;
 		for (i = 0, pos = 0; i < got; i++)
-			pos += rig->burst.chain[i].count;
+			pos += rig->burst.used[i].count;
 		ASSERT_EQ(rig_avail_after(rig, pos), (u16)rig_base(rig));
 		ASSERT_TRUE(has_failed || got == nr);
 		if (got == nr)
@@ -347,21 +347,20 @@ TEST_F(fault, entries_before_index_ok)
 	}
 }
 
-/* Fetches @nr, a burst at a time. Return: the first of them. */
-static struct vhx_chain fetch_bursts(struct rig *rig, struct vhx_used *used,
-				     u32 nr)
+/* Fetches @nr, a burst at a time. Return: the position before them. */
+static u16 fetch_bursts(struct rig *rig, struct vhx_used *used, u32 nr)
 {
-	struct vhx_chain first = { .pos = 0 };
 	u32 got, i;
+	u16 first = 0;
 
 	rig->nr_fetched = 0;
 	for (got = 0; got < nr; got = rig->nr_fetched) {
 		if (rig_fetch(rig, VHX_BURST_MAX) <= 0)
 			abort();
 		if (!got)
-			first = rig->burst.chain[0];
+			first = vhx_burst_pos(&rig->ring, &rig->burst, 0);
 		for (i = 0; i < rig->burst.nr; i++)
-			used[got + i] = rig_used(&rig->burst.chain[i],
+			used[got + i] = rig_used(&rig->burst.used[i],
 						 got + i + 1);
 	}
 	return first;
@@ -382,7 +381,7 @@ TEST_F(fault, complete_of_many_bursts_fails)
 	bool has_failed = true;
 
 	for (n = 0; has_failed; n++) {
-		struct vhx_chain first;
+		u16 first;
 		int ret;
 
 		ASSERT_LT(n, ACCESS_MAX);
@@ -400,7 +399,7 @@ TEST_F(fault, complete_of_many_bursts_fails)
 		if (has_failed) {
 			ASSERT_EQ(0, memcmp(before, rig->mem.area[VHX_DESC],
 					    size));
-			vhx_ring_unfetch(&rig->ring, &first);
+			vhx_ring_rewind(&rig->ring, first);
 			fetch_bursts(rig, used, nr);
 			ASSERT_EQ(0, rig_complete(rig, used, nr));
 		}

@@ -91,7 +91,7 @@ TEST_F(flow, many_bursts_complete_in_one_call_ok)
 			nr = rig_fetch(rig, VHX_BURST_MAX);
 			ASSERT_LT(0, nr);
 			for (k = 0; k < (unsigned int)nr; k++)
-				used[i + k] = rig_used(&rig->burst.chain[k],
+				used[i + k] = rig_used(&rig->burst.used[k],
 						       0x10000 + i + k);
 		}
 		ASSERT_EQ(0, rig_fetch(rig, 1));
@@ -128,7 +128,7 @@ TEST_F(flow, completion_out_of_order_ok)
 		ASSERT_EQ(nr, rig_offer(rig, nr));
 		ASSERT_EQ(nr, rig_fetch(rig, nr));
 		for (i = 0; i < nr; i++)
-			used[nr - 1 - i] = rig_used(&rig->burst.chain[i], i);
+			used[nr - 1 - i] = rig_used(&rig->burst.used[i], i);
 		ASSERT_EQ(0, rig_complete(rig, used, nr));
 		ASSERT_EQ(nr, rig_poll(rig));
 	}
@@ -192,14 +192,14 @@ TEST_F(flow, unfetch_of_several_bursts_ok)
 {
 	struct rig *rig = self->rig;
 	unsigned int num = rig_min(rig->variant.num, 1000), i;
-	struct vhx_chain first;
+	u16 first;
 
 	ASSERT_EQ(num, rig_offer(rig, num));
 	ASSERT_LT(0, rig_fetch(rig, 1));
-	first = rig->burst.chain[0];
+	first = vhx_burst_pos(&rig->ring, &rig->burst, 0);
 	for (i = 1; i < num; i++)
 		ASSERT_EQ(1, rig_fetch(rig, 1));
-	vhx_ring_unfetch(&rig->ring, &first);
+	vhx_ring_rewind(&rig->ring, first);
 	rig->nr_fetched = 0;
 	for (i = 0; i < num; i++) {
 		ASSERT_EQ(1, rig_fetch(rig, 1));
@@ -252,6 +252,92 @@ TEST_F(flow, start_keeps_outstanding_ok)
 	rig->burst.nr = (u16)nr;
 	ASSERT_EQ(0, rig_complete_burst(rig));
 	ASSERT_EQ(nr, rig_poll(rig));
+}
+
+RIG_FIXTURE(plain)
+RIG_SPLIT_FLAGS(plain, 8);
+RIG_SPLIT_EVENT(plain, 256);
+RIG_SPLIT_IN_ORDER(plain, 256);
+RIG_PACKED_FLAGS(plain, 7);
+RIG_PACKED_EVENT(plain, 256);
+RIG_PACKED_IN_ORDER(plain, 7);
+
+/* Buffers of one piece, or what else is not plain, in a row. Return: how many. */
+static unsigned int add_row(struct rig *rig, const struct rig_shape *shapes,
+			    unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr && rig_add(rig, shapes[i]) >= 0; i++)
+		;
+	rig->drv.ops->publish(&rig->drv);
+	return i;
+}
+
+/* Rings of another byte order than the host's have no plain buffers. */
+static unsigned int plain_of(const struct rig *rig, unsigned int nr)
+{
+	return rig->variant.is_le ==
+		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) ? nr : 0;
+}
+
+#define OUT	{ .nr_out = 1, .nr_direct = 1 }
+#define IN	{ .nr_in = 1, .nr_direct = 1 }
+
+TEST_F(plain, run_goes_round_the_end_ok)
+{
+	const struct rig_shape shapes[] = { OUT, OUT, OUT, OUT, OUT };
+	struct rig *rig = self->rig;
+	unsigned int nr = ARRAY_SIZE(shapes), i;
+
+	ASSERT_EQ(0, rig_restart(rig, rig_base_before(rig, 2)));
+	ASSERT_EQ(nr, add_row(rig, shapes, nr));
+	ASSERT_EQ(nr, rig_fetch(rig, VHX_BURST_MAX));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(rig_avail_after(rig, i),
+			  vhx_burst_pos(&rig->ring, &rig->burst, i));
+		EXPECT_EQ(1, rig->burst.used[i].count);
+		EXPECT_EQ(0, rig->burst.used[i].len);
+	}
+	for (; nr; nr--) {
+		ASSERT_EQ(plain_of(rig, nr), rig->burst.nr_plain);
+		if (nr > 1)
+			rig_unfetch(rig, 1);
+		ASSERT_EQ(0, rig_complete_burst(rig));
+		ASSERT_EQ(1, rig_poll(rig));
+		ASSERT_EQ(nr - 1, rig_fetch(rig, VHX_BURST_MAX));
+	}
+}
+
+TEST_F(plain, run_ends_before_what_is_not_ok)
+{
+	static const struct rig_shape first[][2] = {
+		{ OUT, OUT }, { IN, IN },
+	};
+	static const struct rig_shape others[] = {
+		{ .nr_out = 2, .nr_direct = 2 },	/* a chain */
+		{ .nr_in = 2, .nr_direct = 2 },
+		{ .nr_out = 1 },			/* a table */
+		{ .nr_in = 1 },
+		{ .nr_out = 1, .nr_in = 1, .empty = 2, .nr_direct = 1 },
+		OUT, IN,		/* one of them is of the other direction */
+	};
+	struct rig *rig = self->rig;
+	unsigned int i, k, is_plain;
+
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < ARRAY_SIZE(others); i++) {
+			ASSERT_EQ(2, add_row(rig, first[k], 2));
+			ASSERT_EQ(1, add_row(rig, &others[i], 1));
+			ASSERT_EQ(1, add_row(rig, first[k], 1));
+			is_plain = i == 5 + k;
+			ASSERT_EQ(4, rig_fetch(rig, VHX_BURST_MAX));
+			ASSERT_EQ(plain_of(rig, is_plain ? 4 : 2),
+				  rig->burst.nr_plain);
+			EXPECT_EQ(plain_of(rig, k), rig->burst.is_plain_in);
+			ASSERT_EQ(0, rig_complete_burst(rig));
+			ASSERT_EQ(4, rig_poll(rig));
+		}
 }
 
 TEST_HARNESS_MAIN

@@ -77,8 +77,8 @@ TEST_F(packed, completion_skips_the_chain_ok)
 			put_chain(rig, at, nr, 9, id);
 			ASSERT_EQ(1, raw_fetch(rig, 64));
 			ASSERT_TRUE(raw_is_filled(rig, 0, nr, 9));
-			ASSERT_EQ(id, rig->burst.chain[0].id);
-			ASSERT_EQ(nr, rig->burst.chain[0].count);
+			ASSERT_EQ(id, rig->burst.used[0].id);
+			ASSERT_EQ(nr, rig->burst.used[0].count);
 			ASSERT_EQ(0, rig->ring.ops->complete(&rig->ring,
 							     &used, 1));
 			slot = get(rig, at);
@@ -144,8 +144,8 @@ TEST_F(packed, any_id_is_echoed_ok)
 
 		put_chain(rig, i, 1, 9, ids[i]);
 		ASSERT_EQ(1, raw_fetch(rig, 64));
-		ASSERT_EQ(ids[i], rig->burst.chain[0].id);
-		used = rig_used(&rig->burst.chain[0], 5);
+		ASSERT_EQ(ids[i], rig->burst.used[0].id);
+		used = rig_used(&rig->burst.used[0], 5);
 		ASSERT_EQ(0, rig->ring.ops->complete(&rig->ring, &used, 1));
 		ASSERT_EQ(ids[i], get(rig, i).next);
 	}
@@ -483,7 +483,7 @@ TEST_F(packed_in_order, batch_is_one_descriptor_ok)
 	ASSERT_EQ(nr, rig_offer(rig, nr));
 	ASSERT_EQ(nr, rig_fetch(rig, nr));
 	for (i = 0; i < nr; i++)
-		used[i] = rig_used(&rig->burst.chain[i], 0);
+		used[i] = rig_used(&rig->burst.used[i], 0);
 	ASSERT_EQ(0, rig_complete(rig, used, nr));
 	EXPECT_EQ(used[nr - 1].id, get(rig, 0).next);
 	EXPECT_EQ(0, get(rig, 0).len);
@@ -518,7 +518,7 @@ TEST_F(packed_in_order, batch_of_chains_is_one_descriptor_ok)
 		ASSERT_EQ(end | (u32)end << 16, rig_base(rig));
 		put_chain(rig, len, 1, 9, 0xb0);
 		ASSERT_EQ(1, raw_fetch(rig, 64));
-		used[0] = rig_used(&rig->burst.chain[0], 0);
+		used[0] = rig_used(&rig->burst.used[0], 0);
 		ASSERT_EQ(0, rig->ring.ops->complete(&rig->ring, used, 1));
 		EXPECT_EQ(0xb0, get(rig, len).next);
 		EXPECT_EQ(end >> 15 ? 0x8080 : 0, get(rig, len).flags);
@@ -537,7 +537,7 @@ TEST_F(packed_in_order, long_batch_is_one_descriptor_ok)
 	ASSERT_EQ(nr, rig_offer(rig, nr));
 	for (i = 0; i < nr; i++) {
 		ASSERT_EQ(1, rig_fetch(rig, 1));
-		used[i] = rig_used(&rig->burst.chain[0], 0);
+		used[i] = rig_used(&rig->burst.used[0], 0);
 	}
 	nr_access = rig->mem.nr_access;
 	ASSERT_EQ(0, rig_complete(rig, used, nr));
@@ -558,7 +558,7 @@ TEST_F(packed_in_order, batch_with_lengths_is_written_whole_ok)
 	ASSERT_EQ(3, rig_offer(rig, 3));
 	ASSERT_EQ(3, rig_fetch(rig, 3));
 	for (i = 0; i < 3; i++)
-		used[i] = rig_used(&rig->burst.chain[i], i == 1 ? 7 : 0);
+		used[i] = rig_used(&rig->burst.used[i], i == 1 ? 7 : 0);
 	ASSERT_EQ(0, rig_complete(rig, used, 3));
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(used[i].id, get(rig, i).next);

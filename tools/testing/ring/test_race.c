@@ -270,15 +270,16 @@ static int device_burst(struct race *race, u64 *seed)
 	keep = (u32)nr;
 	if (nr > 1 && !(rig_random(seed) & 7)) {
 		keep = 1 + rig_random(seed) % ((u32)nr - 1);
-		vhx_ring_unfetch(ring, &rig->burst.chain[keep]);
+		vhx_ring_unfetch(ring, &rig->burst, keep);
 	}
 	for (i = 0; i < keep; i++) {
-		const struct vhx_chain *chain = &rig->burst.chain[i];
+		const struct vhx_chain *chain =
+			vhx_burst_chain(&rig->burst, i);
 
 		if (!device_answer(rig, chain))
 			race_fail(race, "a buffer arrived wrong");
 		used[ring->is_in_order ? i : keep - 1 - i] =
-			rig_used(chain, chain->in_len);
+			rig_used(&rig->burst.used[i], chain->in_len);
 	}
 	err = ring->ops->complete(ring, used, keep);
 	return err ? err : (int)keep;
@@ -481,7 +482,7 @@ static int meet_device(struct meet *meet, u32 round, u64 *seed)
 	if (meet->publishes) {
 		ret = ring->ops->arm(ring);
 	} else {
-		used = rig_used(&burst->chain[0], 0);
+		used = rig_used(&burst->used[0], 0);
 		ret = ring->ops->complete(ring, &used, 1) ?:
 			ring->ops->call_needed(ring);
 	}
@@ -489,7 +490,7 @@ static int meet_device(struct meet *meet, u32 round, u64 *seed)
 	if (meet->publishes) {
 		if (ring->ops->fetch(ring, burst, 1) != 1)
 			return -EBADMSG;
-		used = rig_used(&burst->chain[0], 0);
+		used = rig_used(&burst->used[0], 0);
 		if (ring->ops->complete(ring, &used, 1))
 			return -EBADMSG;
 	}

@@ -90,7 +90,7 @@ static bool fetch(struct model *m)
 		return false;
 	keep = nr && !pick(m, 4) ? pick(m, (u32)nr) : (u32)nr;
 	for (i = 0; i < keep; i++)
-		m->held[m->nr_held++] = rig_used(&rig->burst.chain[i],
+		m->held[m->nr_held++] = rig_used(&rig->burst.used[i],
 						 rig->burst.chain[i].in_len);
 	if (keep < (u32)nr)
 		rig_unfetch(rig, keep);

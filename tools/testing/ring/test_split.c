@@ -264,7 +264,7 @@ TEST_F(split_in_order, batch_is_one_entry_ok)
 	ASSERT_EQ(nr, rig_offer(rig, nr));
 	ASSERT_EQ(nr, rig_fetch(rig, nr));
 	for (i = 0; i < nr; i++)
-		used[i] = rig_used(&rig->burst.chain[i], 0);
+		used[i] = rig_used(&rig->burst.used[i], 0);
 	memset(ring, 0x77, 8u * nr);
 	ASSERT_EQ(0, rig_complete(rig, used, nr));
 	EXPECT_EQ(used[nr - 1].id, ring[0]);
