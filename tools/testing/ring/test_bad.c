@@ -418,6 +418,19 @@ BAD_CHAIN_IN(bad_long, direct_of_1025_empty_slots_enobufs, -ENOBUFS, TOO_MANY)
 	return long_direct(rig, 0);
 }
 
+/* Nor is a slot of the ring looked at twice, when the loop is all of it. */
+TEST_F(bad, loop_over_the_ring_fails)
+{
+	struct rig *rig = self->rig;
+	u32 num = rig->variant.num, i;
+
+	for (i = 0; i < num; i++)
+		raw_desc(rig, i, 0x1000, 9,
+			 F_NEXT | (i + 1 < num ? 0 : F_WRITE), (i + 1) % num);
+	raw_offer(rig, 0);
+	EXPECT_TRUE(refuses(rig, LOOP_ERR, LOOP_CAUSE));
+}
+
 /* The index, rather than a chain, is wrong: seen at whatever looks at it. */
 TEST_F(bad, index_jumps_einval)
 {

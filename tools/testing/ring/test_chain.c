@@ -396,6 +396,30 @@ TEST_F(chain_raw, single_slots_fill_the_burst_ok)
 	EXPECT_TRUE(raw_is_filled(rig, 0, 1, 7));
 }
 
+/* And so do plain buffers, before chains. */
+TEST_F(chain_raw, plain_buffers_use_up_the_burst_ok)
+{
+	struct rig *rig = self->rig;
+	u64 table = rig_scratch(rig);
+
+	raw_fill(rig, table, VHX_SLOTS_MAX - 1, 3, 0);
+	raw_indirect(rig, 0, table, VHX_SLOTS_MAX - 1);
+	raw_desc(rig, 1, 0x1000, 5, F_WRITE, 0);
+	raw_desc(rig, 2, 0x1000, 7, F_WRITE, 0);
+	raw_offer(rig, 1);
+	raw_offer(rig, 0);
+	ASSERT_EQ(2, raw_fetch(rig, 64));
+	EXPECT_EQ(VHX_SLOTS_MAX, rig->burst.nr_slots);
+	EXPECT_TRUE(raw_is_filled(rig, 1, VHX_SLOTS_MAX - 1, 3));
+	raw_offer(rig, 1);
+	raw_offer(rig, 2);
+	raw_offer(rig, 0);
+	ASSERT_EQ(2, raw_fetch(rig, 64));
+	EXPECT_TRUE(raw_is_filled(rig, 1, 1, 7));
+	ASSERT_EQ(1, raw_fetch(rig, 64));
+	EXPECT_TRUE(raw_is_filled(rig, 0, VHX_SLOTS_MAX - 1, 3));
+}
+
 /* 64 chains of 16 slots fill a burst to the last slot; of 17 they do not. */
 TEST_F(chain_long, full_burst_ok)
 {
