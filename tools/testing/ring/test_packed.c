@@ -163,6 +163,17 @@ TEST_F(packed, start_asks_for_kicks_ok)
 	EXPECT_EQ(DISABLE, packed_event_flags(&rig->drv));
 }
 
+/* A ring that was a split one before. */
+TEST_F(packed, start_says_the_format_ok)
+{
+	struct rig *rig = self->rig;
+
+	rig->ring.is_packed = false;
+	ASSERT_EQ(0, rig->ring.ops->start(&rig->ring, rig_base(rig)));
+	EXPECT_TRUE(rig->ring.is_packed);
+	EXPECT_EQ(0, rig_cycle(rig, 1));
+}
+
 TEST_F(packed, start_takes_both_halves_of_the_base_ok)
 {
 	struct rig *rig = self->rig;
