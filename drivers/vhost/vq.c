@@ -296,7 +296,10 @@ void vhx_vq_stop(struct vhx_vq *vq)
 	vhx_xlate_forget_misses(&vq->mem.xlate);
 }
 
-/* Asks for what the burst points at from buffer @i on, as many as can be noted. */
+/*
+ * Asks for what the burst points at from buffer @i on, as many as can be noted.
+ * Rare, so that inline it would only make each vhx_vq_xlate() save registers.
+ */
 static noinline void want(struct vhx_vq *vq, unsigned int i)
 {
 	const struct vhx_slot *slot, *end;

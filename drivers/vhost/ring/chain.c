@@ -117,7 +117,7 @@ static __always_inline int walk_table(struct vhx_ring *ring,
 		if (unlikely(walk->slot->flags & VRING_DESC_F_INDIRECT))
 			return vhx_ring_fail(ring, -EINVAL,
 					     "indirect table in an indirect table");
-		/* An empty one is overwritten by the next. */
+		/* Looked at before add_slot(), which moves on to the next. */
 		is_last = is_packed ? ++at == (u32)nr :
 			!(walk->slot->flags & VRING_DESC_F_NEXT);
 		next = walk->slot->next;
@@ -136,7 +136,7 @@ static __always_inline int walk_table(struct vhx_ring *ring,
 	}
 }
 
-/* Appends the slot that was decoded, and what comes after it, to the chain. */
+/* Follows a chain from its head on. @desc: snapshots of it and @nr - 1 behind it. */
 static __always_inline int walk_ring(struct vhx_ring *ring,
 				     struct vhx_burst *burst, bool is_packed,
 				     struct walk *walk, u16 head,

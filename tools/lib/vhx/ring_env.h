@@ -30,6 +30,7 @@ typedef __s64 s64;
 #define BIT_ULL(nr)		(1ULL << (nr))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
+/* For what is rare: inline, it would take registers from what is not. */
 #define noinline		__attribute__((noinline))
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, val)	(*(volatile __typeof__(x) *)&(x) = (val))

@@ -376,16 +376,23 @@ TEST_F(chain_raw, burst_without_room_ends_ok)
 	EXPECT_EQ(0, raw_fetch(rig, 64));
 }
 
-/* Chains of one slot count like those of many. */
-TEST_F(chain_raw, single_slots_fill_the_burst_ok)
+/* Head 0 leaves room for one slot in a burst, heads 1 and 2 are one each. */
+static void nearly_fill_burst(struct rig *rig)
 {
-	struct rig *rig = self->rig;
 	u64 table = rig_scratch(rig);
 
 	raw_fill(rig, table, VHX_SLOTS_MAX - 1, 3, 0);
 	raw_indirect(rig, 0, table, VHX_SLOTS_MAX - 1);
 	raw_desc(rig, 1, 0x1000, 5, F_WRITE, 0);
 	raw_desc(rig, 2, 0x1000, 7, F_WRITE, 0);
+}
+
+/* Chains of one slot count like those of many. */
+TEST_F(chain_raw, single_slots_fill_the_burst_ok)
+{
+	struct rig *rig = self->rig;
+
+	nearly_fill_burst(rig);
 	for (u32 i = 0; i < 3; i++)
 		raw_offer(rig, i);
 	ASSERT_EQ(2, raw_fetch(rig, 64));
@@ -400,12 +407,8 @@ TEST_F(chain_raw, single_slots_fill_the_burst_ok)
 TEST_F(chain_raw, plain_buffers_use_up_the_burst_ok)
 {
 	struct rig *rig = self->rig;
-	u64 table = rig_scratch(rig);
 
-	raw_fill(rig, table, VHX_SLOTS_MAX - 1, 3, 0);
-	raw_indirect(rig, 0, table, VHX_SLOTS_MAX - 1);
-	raw_desc(rig, 1, 0x1000, 5, F_WRITE, 0);
-	raw_desc(rig, 2, 0x1000, 7, F_WRITE, 0);
+	nearly_fill_burst(rig);
 	raw_offer(rig, 1);
 	raw_offer(rig, 0);
 	ASSERT_EQ(2, raw_fetch(rig, 64));

@@ -397,6 +397,7 @@ TEST_F(packed_small, single_buffer_leaves_the_others_alone_ok)
 	rig->mem.arg = &nr_flags;
 	rig->mem.on_access = count_flags;
 	ASSERT_EQ(1, rig_fetch(rig, 64));
+	/* a ring of one has its end there, and is looked at from its start */
 	EXPECT_EQ(nr_access + 1 + (rig->variant.num == 1), rig->mem.nr_access);
 	EXPECT_GE(4, nr_flags);
 }
