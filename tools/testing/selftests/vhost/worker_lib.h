@@ -157,6 +157,22 @@ static inline int worker_gone(pid_t pid, unsigned int id)
 	return 0;
 }
 
+/*
+ * Return: 0 when thread @tid has taken more than @before of processor time. That is
+ * added up when it is switched out or at a tick, and may come after what it did.
+ */
+static inline int worker_ran(int tid, int64_t before)
+{
+	int64_t end = now_ms() + WAIT_MS;
+
+	while (worker_ns(tid) <= before) {
+		if (now_ms() >= end)
+			return -ETIMEDOUT;
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}
+
 struct rig {
 	struct dev d;
 	struct net n;
