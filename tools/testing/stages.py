@@ -21,6 +21,7 @@ OUT = os.path.join(CACHE, "check", os.path.basename(TOP) + "-" +
 VM = os.path.join(HERE, "vm/vm")
 SELFTESTS = os.path.join(HERE, "selftests/vhost")
 GUEST = "6.12"          # the kernel of guests
+STILL = 122             # of `vm run`: the machine stood still
 WARNINGS = "CFLAGS=-O2 -g -Werror"
 JOBS = f"-j{os.cpu_count()}"
 PROBES = {
@@ -59,20 +60,36 @@ def show(path, prefix):
     sys.stdout.flush()
 
 
-def vm_run(where, *args, rename=None):
-    """`vm run`, results in a folder of that name. With rename its stream is
-    shown, a line at a time as that returns it. Return: did it end well, and
-    the folder."""
-    out = os.path.join(OUT, where)
-    shutil.rmtree(out, ignore_errors=True)
-    argv = [VM, "run", "-o", out, *args]
+def vm_run_once(argv, rename):
     if not rename:
-        return call(*argv), out
+        return subprocess.run(argv, stdout=sys.stderr, check=False).returncode
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True,
                           errors="replace") as proc:
         for line in proc.stdout:
             print(rename(line), end="", flush=True)
-    return proc.returncode == 0, out
+    return proc.returncode
+
+
+def vm_run(where, *args, rename=None):
+    """`vm run`, results in a folder of that name. With rename its stream is
+    shown, a line at a time as that returns it. A machine that stood still is
+    run again, once: what it showed is taken back, what is known of it is kept.
+    Return: did it end well, and the folder."""
+    out = os.path.join(OUT, where)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(out + "-still", ignore_errors=True)
+    argv = [VM, "run", "-o", out, *args]
+    sys.stdout.flush()
+    shown = os.lseek(1, 0, os.SEEK_CUR) if os.path.isfile("/dev/stdout") else None
+    status = vm_run_once(argv, rename)
+    if status == STILL:
+        print(f"{where}: one retry: see {out}-still", file=sys.stderr)
+        os.rename(out, out + "-still")
+        if shown is not None:
+            os.ftruncate(1, shown)
+            os.lseek(1, shown, os.SEEK_SET)
+        status = vm_run_once(argv, rename)
+    return status == 0, out
 
 
 def is_log_clean(out):

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -18,12 +19,16 @@ import tsc
 from cache import CACHE, TOP, VMDIR, read, say, word, write
 
 # What a run exits with when it is not the command's own status (README.rst)
-E_KLOG, E_TIMEOUT, E_DIED = 123, 124, 125
+E_STILL, E_KLOG, E_TIMEOUT, E_DIED = 122, 123, 124, 125
 # The QEMU that boots machines (README.rst): a root of roots.py
 EMULATOR = "qemu-11.1"
 # QEMU's, after l1-init wrote 0x10 to the port of isa-debug-exit; where the kernel
 # has no /dev/port it switches off, and there no panic after the status is noticed
 LEFT, OFF = 33, 0
+# In place of QEMU's status: the time was up, or l1-init has not been heard for so
+# many seconds, which watches its CPUs itself as long as one of them runs
+LATE, STILL = None, -1000
+STILL_SECS = 300
 
 CPU = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
 # Counting instructions: no real time gets in.  A REP counts once a repetition;
@@ -37,7 +42,7 @@ WORDS = ("console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 oops=panic "
          "mitigations=off nokaslr tsc=reliable no_timer_check "
          "random.trust_cpu=on audit=0")
 RESULTS = ("status", "dmesg.txt", "stdout.txt", "console.txt", "verdict",
-           "retried", "console-died.txt", ".timeout")
+           "retried", "console-died.txt", "registers.txt", ".alive", ".timeout")
 
 
 @dataclasses.dataclass
@@ -123,7 +128,7 @@ def virtiofsd(job):
             daemon.wait()
 
 
-def qemu(job, folder, initrd, stream):
+def qemu(job, folder, initrd, stream, monitor):
     extra = os.environ.get
     words = [WORDS, job.kernel.words, f"vhx.init={VMDIR}/l1-init",
              f"vhx.modules={folder}/lib/modules", job.words]
@@ -141,6 +146,7 @@ def qemu(job, folder, initrd, stream):
         *shares(job), "-device", "virtio-serial-pci",
         "-chardev", f"file,id=stream,path=/dev/fd/{stream}",
         "-device", "virtserialport,chardev=stream,name=vhx.stream",
+        "-chardev", f"socket,id=monitor,fd={monitor}", "-monitor", "chardev:monitor",
         "-object", "rng-random,id=rng,filename=/dev/urandom",
         "-device", "virtio-rng-pci,rng=rng",
         *extra("VHX_QEMU_ARGS", "").split(),
@@ -162,27 +168,60 @@ def copy_stream(stream, path):
                 is_read = False
 
 
+def is_still(job):
+    """Whether it was heard once, and is not any more."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - os.path.getmtime(f"{job.out}/.alive") > STILL_SECS
+    return False
+
+
+def keep_registers(job, monitor):
+    """Where each CPU is, as QEMU's monitor says, if that answers."""
+    monitor.settimeout(10)
+    with open(f"{job.out}/registers.txt", "wb") as file, \
+            contextlib.suppress(OSError):
+        monitor.sendall(b"info registers -a\nquit\n")
+        while data := monitor.recv(65536):
+            file.write(data)
+
+
+def wait_for_end(job, proc, monitor):
+    """QEMU's status, LATE or STILL."""
+    end = time.monotonic() + job.secs
+    while time.monotonic() < end:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return proc.wait(max(0, min(10, end - time.monotonic())))
+        if is_still(job):
+            keep_registers(job, monitor)
+            return STILL
+    return LATE
+
+
 def boot(job, folder, initrd):
-    """From QEMU's start to its end: its status, or None if the time was up."""
-    ours, theirs = os.pipe()
+    """From QEMU's start to its end: its status, LATE or STILL."""
+    ours, stream = os.pipe()
+    monitor, theirs = socket.socketpair()
     reader = threading.Thread(target=copy_stream,
                               args=(ours, f"{job.out}/stdout.txt"))
     reader.start()
     try:
-        with subprocess.Popen(qemu(job, folder, initrd, theirs),
+        with subprocess.Popen(qemu(job, folder, initrd, stream, theirs.fileno()),
                               stdin=subprocess.DEVNULL, stdout=sys.stderr,
-                              pass_fds=[theirs]) as proc:
-            os.close(theirs)
-            theirs = None
+                              pass_fds=[stream, theirs.fileno()]) as proc:
+            os.close(stream)
+            stream = None
+            left = LATE
             try:
-                return proc.wait(job.secs)
-            except subprocess.TimeoutExpired:
-                return None
+                left = wait_for_end(job, proc, monitor)
+                return left
             finally:
-                proc.terminate()
+                # what stands still may be QEMU itself
+                (proc.kill if left == STILL else proc.terminate)()
     finally:
-        if theirs is not None:
-            os.close(theirs)
+        if stream is not None:
+            os.close(stream)
+        monitor.close()
+        theirs.close()
         reader.join()
 
 
@@ -192,8 +231,10 @@ def has_text(path):
 
 def judge(job, left):
     """Verdict and exit status."""
-    if left is None:
+    if left == LATE:
         return "timeout", E_TIMEOUT
+    if left == STILL:
+        return "stood still", E_STILL
     wanted = OFF if job.kernel.is_cloud else LEFT
     if left != wanted or not has_text(f"{job.out}/status"):
         return "died", E_DIED
@@ -212,7 +253,7 @@ def run_once(job, folder, initrd):
         left = boot(job, folder, initrd)
     verdict, status = judge(job, left)
     console = f"{job.out}/console.txt"
-    if verdict in ("timeout", "died") and has_text(console):
+    if verdict in ("timeout", "died", "stood still") and has_text(console):
         lines = read(console).decode(errors="replace").splitlines()
         print(*(faults(console) or lines[-15:]), sep="\n", file=sys.stderr)
     write(f"{job.out}/verdict", verdict + "\n")
