@@ -24,8 +24,8 @@
 /* Parts of guest memory of both, old and new, and bytes: all ports have room. */
 #define MAPPINGS	500
 #define BYTES		(1ULL << 41)
-/* Descriptors of a queue, and of a peer beside them. */
-#define FDS_OF_QUEUE	3
+/* Descriptors of a queue, its io_uring among them, and of a peer beside them. */
+#define FDS_OF_QUEUE	4
 #define FDS_OF_PEER	4
 /* What the program has beside its guests: taps, clients of the control socket. */
 #define FDS_OF_SWITCH	(PORTS_MAX + 36)

@@ -8,6 +8,7 @@
 /* Of vhx_notify_call(): the guest wants it. */
 void vhx_notify_signal(struct vhx_queue *queue)
 {
-	vhx_signal(&queue->dev->driver->session->signals, queue->call);
+	if (queue->call >= 0 && !vhx_uring_signal(&queue->uring, queue->call))
+		vhx_signal(&queue->dev->driver->session->signals, queue->call);
 	queue->stats.calls++;
 }

@@ -26,6 +26,7 @@ struct vhx_queue *vhx_queue_create(struct vhx_device *dev, unsigned int index)
 	queue->index = index;
 	queue->kick = -1;
 	queue->call = -1;
+	queue->uring.fd = -1;
 	queue->err = -1;
 	queue->is_enabled = !dev->has_enable;
 	queue->ring.mem = &queue->mem;
@@ -45,6 +46,7 @@ void vhx_queue_destroy(struct vhx_queue *queue)
 {
 	close_fd(&queue->kick);
 	close_fd(&queue->call);
+	vhx_uring_close(&queue->uring);
 	close_fd(&queue->err);
 	munmap(queue, sizeof(*queue));
 }
@@ -517,6 +519,8 @@ static void set_fd(struct vhx_queue *queue, int *to, int fd)
 	vhx_queue_lock(queue);
 	old = *to;
 	*to = fd;
+	/* If it is the call's. */
+	queue->uring.is_aimed = false;
 	vhx_queue_unlock(queue);
 	close_fd(&old);
 }

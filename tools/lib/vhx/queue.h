@@ -8,6 +8,7 @@
 #include <vhx/vhx.h>
 
 #include "ring/area.h"
+#include "signal.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4	5
@@ -41,6 +42,7 @@
  * @mem: where the ring lies
  * @stats: counters, read without the lock
  * @call: eventfd to signal the guest, or -1
+ * @uring: signals @call
  * @err: eventfd to signal that the ring is broken, or -1
  * @dev: its device
  * @index: of it in the device
@@ -82,6 +84,7 @@ struct vhx_queue {
 	struct vhx_mem mem;
 	struct vhx_queue_stats stats;
 	int call;
+	struct vhx_uring uring;
 	int err;
 	struct vhx_device *dev;
 	unsigned int index;

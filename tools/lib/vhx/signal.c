@@ -7,10 +7,12 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/io_uring.h>
 
 #include "signal.h"
 
 #define EVENTS	64		/* of vhx_signals.aio; the kernel has room for more */
+#define HEADS	4096		/* bytes of a vhx_uring: where its rings begin and end */
 
 /**
  * vhx_signal_open - prepare for vhx_signal()
@@ -119,4 +121,75 @@ void vhx_signal(struct vhx_signals *signals, int fd)
 	/* A full counter is readable, which is all that it is for. */
 	if (write(fd, &one, sizeof(one)) != sizeof(one))
 		return;
+}
+
+static bool uring_open(struct vhx_uring *uring)
+{
+	struct io_uring_params params = {};
+	char *heads;
+
+	uring->fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+	if (uring->fd < 0)
+		return false;
+	heads = mmap(NULL, HEADS, PROT_READ | PROT_WRITE, MAP_SHARED, uring->fd,
+		     IORING_OFF_SQ_RING);
+	if (heads == MAP_FAILED)
+		return false;
+	uring->heads = heads;
+	uring->tail = (u32 *)(heads + params.sq_off.tail);
+	uring->head = (u32 *)(heads + params.cq_off.head);
+	return params.features & IORING_FEAT_SINGLE_MMAP;
+}
+
+/**
+ * vhx_uring_close - let go what vhx_uring_signal() took
+ * @uring: the one
+ */
+void vhx_uring_close(struct vhx_uring *uring)
+{
+	if (uring->heads)
+		munmap(uring->heads, HEADS);
+	if (uring->fd >= 0)
+		close(uring->fd);
+	*uring = (struct vhx_uring){ .fd = -1 };
+}
+
+/* Has it signal @fd from now on. */
+static void aim(struct vhx_uring *uring, int fd)
+{
+	if (uring->fd >= 0)
+		syscall(SYS_io_uring_register, uring->fd,
+			IORING_UNREGISTER_EVENTFD, NULL, 0);
+	if ((uring->fd < 0 && !uring_open(uring)) ||
+	    syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_EVENTFD,
+		    &fd, 1))
+		vhx_uring_close(uring);
+	uring->is_aimed = true;
+}
+
+/**
+ * vhx_uring_signal - add one to an eventfd of a peer's, at less cost
+ * @uring: one for each eventfd; 0, but for @fd, before the first time
+ * @fd: the eventfd; another one than last time, if @is_aimed is false
+ *
+ * The kernel's own signal for something that was completed waits for nobody, and
+ * nothing is quickly completed. io_uring may be forbidden to a program, and takes
+ * a descriptor and a page.
+ *
+ * Context: one thread at a time
+ * Return: whether it did; if not, vhx_signal() does
+ */
+bool vhx_uring_signal(struct vhx_uring *uring, int fd)
+{
+	if (unlikely(!uring->is_aimed))
+		aim(uring, fd);
+	if (uring->fd < 0)
+		return false;
+	__atomic_store_n(uring->tail, uring->nr + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, uring->fd, 1, 0, 0, NULL, 0) != 1) {
+		__atomic_store_n(uring->tail, uring->nr, __ATOMIC_RELEASE);
+		return false;
+	}
+	__atomic_store_n(uring->head, ++uring->nr, __ATOMIC_RELEASE);
+	return true;
 }

@@ -506,6 +506,8 @@ static int run_all(void)
 		printf("no start: %s\n", strerror(-ret));
 		return 1;
 	}
+	if (!setup.only || !strcmp(setup.only, "call"))
+		calls_report();
 	return measure_all() || measure_all_cores();
 }
 

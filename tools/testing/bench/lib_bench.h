@@ -145,6 +145,9 @@ static inline uint64_t cycles(void)
 	return now;
 }
 
+/* lib_call.c */
+void calls_report(void);
+
 /* lib_count.c */
 int count_fork(int *status);
 void count_begin(void);

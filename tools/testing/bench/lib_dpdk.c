@@ -73,7 +73,7 @@ static int wait_until(bool is_there)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
 
-	for (unsigned int i = 0; i < WAIT_MS; i++) {
+	for (int i = 0; i < WAIT_MS; i++) {
 		if ((__atomic_load_n(&vid, __ATOMIC_ACQUIRE) >= 0) == is_there)
 			return 0;
 		nanosleep(&ms, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "flow.h"
@@ -283,6 +284,70 @@ TEST_F(flow, call_that_blocks_holds_up_nobody_ok)
 	EXPECT_EQ(1, vhx_dequeue_burst(self->b.dev, 1, self->pkts, 1));
 	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats, sizeof(stats)));
 	EXPECT_EQ(1, stats.calls);
+}
+
+/* Return: calls for @n frames, each of which is to have one, or -errno. */
+static int calls_for(fix *s, int n)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+	int calls = 0;
+
+	for (int i = 0; i < n; i++) {
+		vq_want_call(vq, 1);
+		frame_fill(s->frame, 60, false, i);
+		if (tx_add(vq, NULL, s->frame, 60, &one_piece, s->buf) < 0)
+			return -ENOSPC;
+		vq_publish(vq);
+		if (vhx_dequeue_burst(s->b.dev, TX, s->pkts, PACKETS) != 1 ||
+		    vq_pop(vq, NULL) < 0)
+			return -ENODATA;
+		calls += (int)event_read(vq->call);
+	}
+	return calls;
+}
+
+/* Return: how many of 6 calls went to the eventfd that was set last, or -errno. */
+static int calls_for_last(fix *s)
+{
+	struct vq *vq = &s->f.d.vq[TX];
+	int calls = 0, old = vq->call, ret;
+
+	for (int i = 0; i < 2; i++) {
+		vq->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		ret = front_fd(&s->f, SET_VRING_CALL, TX, vq->call);
+		event_read(vq->call);
+		event_read(old);
+		if (!ret)
+			ret = calls_for(s, 3);
+		if (event_read(old))
+			ret = -EBADF;
+		close(old);
+		if (ret < 0)
+			return ret;
+		calls += ret;
+		old = vq->call;
+	}
+	return calls;
+}
+
+TEST_F(flow, each_call_is_for_the_eventfd_set_last)
+{
+	EXPECT_EQ(6, calls_for_last(self));
+}
+
+/* Without a descriptor to spare there is no io_uring. */
+TEST_F(flow, each_call_is_made_without_io_uring)
+{
+	struct rlimit limit;
+	int none = dup(0);
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	close(none);
+	limit.rlim_cur = (rlim_t)none;
+	event_read(self->f.d.vq[TX].call);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(3, calls_for(self, 3));
+	EXPECT_EQ(-1, dup(0));
 }
 
 /* A queue of the other direction, or none. */

@@ -356,6 +356,9 @@ static void open_session(void)
 	CHECK(!vhx_driver_set_queue_pairs(driver, 2));
 	CHECK(!vhx_driver_start(driver));
 	fuzz_honest_open(session);
+	/* Its queues have called then, for which each keeps a descriptor. */
+	fuzz_honest_ask();
+	pump();
 }
 
 static void open_clients(void)
