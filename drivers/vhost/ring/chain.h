@@ -90,11 +90,10 @@ static inline unsigned int vhx_chain_add_plain(struct vhx_ring *ring,
 		if (unlikely((vhx_chain_raw_flags(is_packed, &desc[i]) & mask) !=
 			     kind || addr + vhx_plain_len(&desc[i]) <= addr))
 			break;
-		burst->used[i] = (struct vhx_used){
-			.id = is_packed ? (__force u16)desc[i].flags :
-				burst->head[i],
-			.count = 1,
-		};
+		burst->used[i].len = 0;
+		burst->used[i].id = is_packed ? (__force u16)desc[i].flags :
+			burst->head[i];
+		burst->used[i].count = 1;
 	}
 	burst->nr = i;
 	burst->nr_plain = i;

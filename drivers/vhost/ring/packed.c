@@ -28,6 +28,8 @@ static u32 distance(const struct vhx_ring *ring, u16 from, u16 to)
 {
 	u32 ahead = index_of(to) + ((from ^ to) & VHX_WRAP ? ring->num : 0);
 
+	if (from == to)
+		return 0;
 	if (ahead < index_of(from))
 		ahead += 2 * ring->num;
 	return ahead - index_of(from);
@@ -204,7 +206,7 @@ static unsigned int encode_row(struct vhx_ring *ring,
 			used[i].len;
 		if (upper >> 48 != 1)
 			break;
-		upper += used[i].len ? in : out;
+		upper += (u32)upper ? in : out;
 		ring->scratch.val[i] = __cpu_to_virtio64(IS_LE, upper);
 	}
 	return i;

@@ -116,18 +116,17 @@ static noinline bool put_pieces(struct vhx_queue *queue,
 /*
  * Writes frames that need one plain buffer each, which lies where the last one did,
  * as most do, into the next @nr buffers of the burst, all plain. Stops at any other.
- * @used: what completes them
+ * What completes them stays in burst.used.
  * Return: how many
  */
 static inline unsigned int put_plain(struct vhx_queue *queue,
-				     struct vhx_used *used,
 				     struct vhx_pkt *const *pkts,
 				     unsigned int nr)
 {
 	const struct vhx_span span = vhx_span(&queue->mem.xlate,
 					      VHOST_ACCESS_WO);
 	const struct vring_desc *desc = &queue->burst.desc[queue->cursor];
-	const struct vhx_used *unused = &queue->burst.used[queue->cursor];
+	struct vhx_used *used = &queue->burst.used[queue->cursor];
 	const u32 hlen = queue->hlen;
 	u64 bytes = 0;
 	unsigned int i;
@@ -146,7 +145,6 @@ static inline unsigned int put_plain(struct vhx_queue *queue,
 		/* The shorter header is one that the frame runs over. */
 		memcpy(ptr, queue->plain_hdr, VHX_HLEN_MAX);
 		vhx_burst_copy(ptr + hlen, pkt->data, len);
-		used[i] = unused[i];
 		used[i].len = hlen + len;
 		bytes += len;
 	}
@@ -184,15 +182,21 @@ static int put_some(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
 	const struct vhx_span span = vhx_span(&queue->mem.xlate,
 					      VHOST_ACCESS_WO);
 	struct vhx_burst *burst = &queue->burst;
+	unsigned int run;
 	int err;
 
 	if (!queue->nr_used)
 		queue->staged = vhx_burst_pos(&queue->ring, burst,
 					      queue->cursor);
-	if (is_plain(queue) && queue->cursor < burst->nr_plain)
-		*i += put_plain(queue, &queue->used[queue->nr_used], pkts + *i,
+	if (is_plain(queue) && queue->cursor < burst->nr_plain) {
+		run = put_plain(queue, pkts + *i,
 				min3(nr - *i, burst->nr_plain - queue->cursor,
 				     VHX_BURST_MAX - queue->nr_used));
+		memcpy(&queue->used[queue->nr_used - run],
+		       &burst->used[queue->cursor - run],
+		       run * sizeof(*queue->used));
+		*i += run;
+	}
 	while (*i < nr && queue->cursor < burst->nr &&
 	       queue->nr_used < VHX_BURST_MAX) {
 		if (!queue->mem.dirty.log && is_easy(pkts[*i]) &&
@@ -285,7 +289,7 @@ static unsigned int enqueue(struct vhx_queue *queue,
 		/* All of most bursts; its used elements stay where they are. */
 		if (likely(!err && is_plain(queue))) {
 			queue->staged = burst->pos;
-			i = put_plain(queue, burst->used, pkts, burst->nr_plain);
+			i = put_plain(queue, pkts, burst->nr_plain);
 		}
 	}
 	if (likely(i == nr)) {
