@@ -41,8 +41,9 @@ static int init(bool has_hugepages)
 {
 	char cpu[16];
 	char *argv[] = {
-		"lib_bench", "--no-pci", "--in-memory", "--no-telemetry",
-		"--iova-mode=va", "--log-level=error", "-m", "32", "-l", cpu,
+		"lib_bench", "--no-pci", "--no-telemetry", "--iova-mode=va",
+		"--log-level=error", "-m", "32", "-l", cpu,
+		has_hugepages ? "--in-memory" : "--no-shconf",
 		has_hugepages ? NULL : "--no-huge", NULL,
 	};
 
