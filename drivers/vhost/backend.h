@@ -40,6 +40,13 @@ struct vhx_backend_ops {
 	 * header; another one or an errno when it could not be delivered.
 	 */
 	int (*recv)(struct vhx_backend *backend, struct iov_iter *to);
+	/**
+	 * @recv_burst: take frames, after peek(), into buffers of the owner's
+	 * memory, one each: up to @nr, in @to, whose iov_len becomes what was
+	 * written. Return: how many; 0: the next is for recv(). NULL: all are.
+	 */
+	unsigned int (*recv_burst)(struct vhx_backend *backend,
+				   struct iovec *to, unsigned int nr);
 	/** @drop: take the next frame, after peek(), and free it. */
 	void (*drop)(struct vhx_backend *backend);
 	/**
@@ -50,6 +57,13 @@ struct vhx_backend_ops {
 	 */
 	int (*send)(struct vhx_backend *backend, struct iov_iter *from,
 		    size_t len);
+	/**
+	 * @send_burst: send frames with header, which lie in one buffer each of
+	 * the owner's memory, now or as copies at flush(). Return: how many of
+	 * @nr; 0: the next is for send(). NULL: all are.
+	 */
+	unsigned int (*send_burst)(struct vhx_backend *backend,
+				   const struct iovec *from, unsigned int nr);
 	/** @flush: finish what send() held back. Return: frames lost. */
 	unsigned int (*flush)(struct vhx_backend *backend);
 };

@@ -237,12 +237,67 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 }
 
 /*
+ * Moves frames into one plain buffer each, as most go, while the backend has such.
+ * @len: of the next one, with the backend's header
+ * Return: how many; 0: that one goes by itself; or a negative errno.
+ */
+static int move_burst(struct vhx_vq *vq, size_t len, size_t *bytes)
+{
+	struct vhx_backend *backend = vq->backend;
+	struct vhx_burst *burst = &vq->burst;
+	struct frame none = {};
+	unsigned int i, nr;
+	u64 sum = 0;
+	int ret;
+
+	if (vq->cursor == burst->nr) {
+		ret = fetch_more(vq, &none);
+		if (ret <= 0)
+			return ret;
+	}
+	if (vq->cursor >= burst->nr_plain || !burst->is_plain_in ||
+	    vhx_plain_len(&burst->desc[vq->cursor]) < len)
+		return 0;
+	nr = min3(burst->nr_plain - vq->cursor, VHX_BURST_MAX - vq->nr_used,
+		  backend->ops->queued(backend));
+	for (i = 0; i < nr && sum < VHX_RUN_BYTES; i++)
+		sum += vhx_plain_len(&burst->desc[vq->cursor + i]);
+	nr = vhx_xlate_plain(&vq->mem.xlate, &burst->desc[vq->cursor], i,
+			     VHOST_ACCESS_WO, vq->iov);
+	nr = backend->ops->recv_burst(backend, vq->iov, nr);
+	if (!nr)
+		return 0;
+	if (!vq->nr_used)
+		vq->staged = vhx_burst_pos(&vq->ring, burst, vq->cursor);
+	for (i = 0, sum = 0; i < nr; i++) {
+		vq->used[vq->nr_used + i] = burst->used[vq->cursor + i];
+		vq->used[vq->nr_used + i].len = vq->iov[i].iov_len;
+		sum += vq->iov[i].iov_len;
+	}
+	vq->cursor += nr;
+	vq->nr_used += nr;
+	vhx_count(&vq->stats.frames, nr);
+	vhx_count(&vq->stats.bytes, sum - nr * vq->hlen);
+	*bytes += sum;
+	ret = vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
+	return ret ?: nr;
+}
+
+/* Whether move_burst() is of use, where it may be used at all. */
+static bool is_next_plain(const struct vhx_vq *vq)
+{
+	return vq->cursor < vq->burst.nr_plain || vq->cursor == vq->burst.nr;
+}
+
+/*
  * Moves frames until there are none, no buffers, or it is others' turn.
  * Return: 0 or a negative errno.
  */
 static int receive_all(struct vhx_vq *vq)
 {
 	struct vhx_backend *backend = vq->backend;
+	const bool has_bursts = backend->ops->recv_burst && !vq->guest_hlen &&
+				!vq->mem.dirty.logs_buffers;
 	unsigned int cost = 0;
 	size_t len, bytes = 0;
 	int ret;
@@ -263,12 +318,19 @@ static int receive_all(struct vhx_vq *vq)
 			if (!len)
 				return vhx_run_wait_backend(vq);
 		}
-		ret = move_frame(vq, len, &cost);
+		ret = has_bursts && is_next_plain(vq) ?
+			move_burst(vq, len, &bytes) : 0;
 		if (ret < 0)
 			return ret;
-		if (ret == NO_BUFFERS)
-			return vhx_run_publish(vq);
-		bytes += len;
+		cost += ret;
+		if (!ret) {
+			ret = move_frame(vq, len, &cost);
+			if (ret < 0)
+				return ret;
+			if (ret == NO_BUFFERS)
+				return vhx_run_publish(vq);
+			bytes += len;
+		}
 		if (cost >= VHX_RUN_FRAMES || bytes >= VHX_RUN_BYTES)
 			break;
 		cond_resched();

@@ -53,21 +53,56 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 }
 
 /*
+ * Sends plain buffers from the @at-th of the burst on, up to the bytes of a run, while
+ * the backend takes them together. Return: how many; 0: the next one goes by itself.
+ * @bytes: of the run so far; theirs are added
+ */
+static unsigned int send_plain(struct vhx_vq *vq, unsigned int at, int *bytes)
+{
+	const struct vring_desc *desc = &vq->burst.desc[at];
+	const u32 min_len = vq->hlen + ETH_HLEN;
+	unsigned int i, nr = vq->burst.nr_plain - at;
+	int sum = 0;
+
+	for (i = 0; i < nr && *bytes + sum < VHX_RUN_BYTES; i++) {
+		u32 len = vhx_plain_len(&desc[i]);
+
+		if (len < min_len || len > vq->hlen + VHX_FRAME_MAX)
+			break;
+		sum += len;
+	}
+	nr = vhx_xlate_plain(&vq->mem.xlate, desc, i, VHOST_ACCESS_RO, vq->iov);
+	nr = vq->backend->ops->send_burst(vq->backend, vq->iov, nr);
+	for (i = 0; i < nr; i++)
+		*bytes += vq->iov[i].iov_len;
+	return nr;
+}
+
+/*
  * Sends the burst up to the bytes of a run, completes what is sent, hands the
  * rest back. Return: bytes, or what send_buffer(), complete or call failed with.
  */
 static int send_burst(struct vhx_vq *vq)
 {
 	struct vhx_burst *burst = &vq->burst;
-	unsigned int i, lost, frames = 0;
+	const bool has_bursts = vq->backend->ops->send_burst &&
+				!vq->guest_hlen && !burst->is_plain_in &&
+				burst->nr_plain > 1;
+	unsigned int i, nr, lost, frames = 0;
 	int ret = 0, stop, bytes = 0, err;
 
-	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i++) {
+	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i += nr) {
+		nr = has_bursts && i < burst->nr_plain ?
+			send_plain(vq, i, &bytes) : 0;
+		frames += nr;
+		if (nr)
+			continue;
 		ret = send_buffer(vq, i);
 		if (ret < 0)
 			break;
 		bytes += ret;
 		frames += ret > 0;
+		nr = 1;
 	}
 	stop = min(ret, 0);
 	if (i < burst->nr)

@@ -180,6 +180,37 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 }
 
 /**
+ * vhx_xlate_plain - turn plain buffers into an iovec each
+ * @xlate: the way
+ * @desc: the buffers, see vhx_burst.nr_plain
+ * @nr: how many
+ * @perm: VHOST_ACCESS_*
+ * @iov: result
+ *
+ * Stops at one that cannot be, for which vhx_xlate_slots() says why.
+ *
+ * Context: vq mutex
+ * Return: how many
+ */
+unsigned int vhx_xlate_plain(struct vhx_xlate *xlate,
+			     const struct vring_desc *desc, unsigned int nr,
+			     u8 perm, struct iovec *iov)
+{
+	const struct iovec *first = iov;
+	u64 len;
+
+	for (; nr; nr--, desc++, iov++) {
+		len = vhx_plain_len(desc);
+		if (unlikely(find(xlate, vhx_plain_addr(desc), perm, &len,
+				  &iov->iov_base) ||
+			     len != vhx_plain_len(desc)))
+			break;
+		iov->iov_len = len;
+	}
+	return iov - first;
+}
+
+/**
  * vhx_xlate_area - find a part of a ring
  * @xlate: the way
  * @addr: its address

@@ -82,18 +82,6 @@ static inline void vhx_eventfd_signal(struct eventfd_ctx *ctx)
 #define eventfd_signal(ctx)	vhx_eventfd_signal(ctx)
 #endif
 
-/* Drop when < 6.9 is gone. */
-#ifndef VHX_HAVE_PAGE_FRAG_CACHE_DRAIN
-#define page_frag_cache_drain(cache) do {				\
-	struct page_frag_cache *__cache = (cache);			\
-									\
-	if (__cache->va)						\
-		__page_frag_cache_drain(virt_to_head_page(__cache->va),	\
-					__cache->pagecnt_bias);		\
-	__cache->va = NULL;						\
-} while (0)
-#endif
-
 /* Drop when < 7.2 is gone. */
 #ifndef VHOST_GET_FEATURES_ARRAY
 struct vhost_features_array {

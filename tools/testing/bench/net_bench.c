@@ -30,7 +30,7 @@
 #define BURST_MAX	32
 #define ROUNDS_MAX	32
 #define VARIANTS_MAX	8
-#define WARM_UP		8	/* bursts */
+#define WARM_UP		512	/* frames: what buffers are cut from had its turn */
 #define FRAMES		4096	/* a measurement, of bursts of BURST_MAX */
 #define BASE		(F_V1 | F_EVENT)
 
@@ -321,7 +321,7 @@ static int timed(struct bench *b, struct sample *s)
 	int tid = worker_tid(getpid()), ret = 0;
 	int64_t ns, all;
 
-	for (int i = 0; i < WARM_UP && !ret; i++)
+	for (unsigned int i = 0; i < WARM_UP / b->cell->burst && !ret; i++)
 		ret = burst(b);
 	poll(NULL, 0, 1);
 	ns = worker_ns(tid);

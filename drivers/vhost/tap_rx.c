@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames of a tap to the guest. They come out of the file's ptr_ring a batch at a
+ * time; most are copied here, into one buffer each, others by the file's recvmsg.
+ */
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/if_tap.h>
+#include <linux/if_tun.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/ptr_ring.h>
+#include <linux/uaccess.h>
+#include <linux/virtio_byteorder.h>
+#include <net/sock.h>
+
+#include "tap.h"
+
+/* Frames up to this are copied by words while user access is open for all. */
+#define SMALL		128U
+/* How long is believed what recvmsg was seen to write before a frame. */
+#define KNOWN_JIFFIES	HZ
+/* Else, by TUNSETVNETBE, the header's byte order may be any. */
+#define TUN_IS_LE	(!IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) && \
+			 !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+
+/*
+ * A netdev queue that stopped on a full ring waits for this. It hears of frames
+ * when they are gone for good, and sees a ring that lacks no others: woken for
+ * some that come back, it would run into a full ring and drop.
+ */
+static void wake_queue(struct vhx_tap *tap)
+{
+	if (tap->is_tun)
+		tun_wake_queue(tap->backend.file, tap->nr_gone);
+	tap->nr_gone = 0;
+}
+
+static size_t frame_len(void *ptr)
+{
+	const struct sk_buff *skb = ptr;
+
+	if (tun_is_xdp_frame(ptr))
+		return tun_ptr_to_xdp(ptr)->len;
+	return skb->len + (skb_vlan_tag_present(skb) ? VLAN_HLEN : 0);
+}
+
+/* Frames in the ring, as far as a batch goes. Under the consumer lock. */
+static unsigned int count_frames(struct ptr_ring *ring)
+{
+	int i = ring->consumer_head;
+	unsigned int nr = 0;
+
+	while (nr < min_t(unsigned int, ring->size, VHX_TAP_BATCH) && READ_ONCE(ring->queue[i])) {
+		nr++;
+		if (++i == ring->size)
+			i = 0;
+	}
+	return nr;
+}
+
+/*
+ * A frame stays in the ring until there are buffers for it. Given back, it
+ * might find its place taken: when the ring is full, it is the netdev queue,
+ * stopped, that holds the frames which come next.
+ */
+size_t vhx_tap_peek(struct vhx_backend *backend)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	size_t len = 0;
+	void *ptr;
+
+	if (tap->head < tap->tail)
+		return frame_len(tap->queue[tap->head]) + backend->hlen;
+	spin_lock(&tap->ring->consumer_lock);
+	wake_queue(tap);
+	tap->nr_ready = 0;
+	ptr = __ptr_ring_peek(tap->ring);
+	if (ptr) {
+		tap->nr_ready = count_frames(tap->ring);
+		len = frame_len(ptr) + backend->hlen;
+	}
+	spin_unlock(&tap->ring->consumer_lock);
+	return len;
+}
+
+unsigned int vhx_tap_queued(struct vhx_backend *backend)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+
+	return tap->tail - tap->head + tap->nr_ready;
+}
+
+/* Whether frames may go past recvmsg, when what it does with them was seen lately. */
+static bool may_be_easy(const struct vhx_tap *tap)
+{
+	size_t hlen = tap->backend.hlen;
+
+	return IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) &&
+	       tap->is_tun && hlen >= sizeof(struct virtio_net_hdr) &&
+	       hlen <= sizeof(tap->hdr[0]);
+}
+
+/*
+ * The next frame, which is ours then; NULL when someone else read it. Those behind it
+ * are left, if they may be easy.
+ */
+static void *take_frame(struct vhx_tap *tap)
+{
+	unsigned int want = may_be_easy(tap) ? 1 : tap->backend.ahead + 1;
+
+	if (tap->head == tap->tail) {
+		spin_lock(&tap->ring->consumer_lock);
+		tap->tail = __ptr_ring_consume_batched(tap->ring, tap->queue,
+						       min(want, VHX_TAP_BATCH));
+		spin_unlock(&tap->ring->consumer_lock);
+		tap->head = 0;
+		tap->nr_ready -= min(tap->nr_ready, tap->tail);
+		if (!tap->tail)
+			return NULL;
+	}
+	tap->nr_gone++;
+	return tap->queue[tap->head++];
+}
+
+/*
+ * A frame that recvmsg would copy behind a header, and no more, as far as its buffer
+ * goes. Under the consumer lock: its netdev is there as long as it is in the ring.
+ */
+static bool is_easy(const struct vhx_backend *backend, void *ptr,
+		    const struct net_device *dev, const struct iovec *to)
+{
+	const struct sk_buff *skb = ptr;
+
+	return dev && !tun_is_xdp_frame(ptr) && skb->dev == dev &&
+	       skb->len + backend->hlen <= to->iov_len &&
+	       !skb_vlan_tag_present(skb) && !skb_is_gso(skb) &&
+	       (TUN_IS_LE || skb->ip_summed != CHECKSUM_PARTIAL);
+}
+
+/*
+ * Takes the next easy frames out of the ring, one after the other: what is further on
+ * may be slots that were consumed and not cleared yet. Return: how many; their netdev
+ * is held then.
+ */
+static unsigned int take_easy(struct vhx_tap *tap, const struct iovec *to,
+			      unsigned int nr, struct net_device **dev)
+{
+	struct ptr_ring *ring = tap->ring;
+	unsigned int i;
+	void *ptr;
+
+	spin_lock(&ring->consumer_lock);
+	ptr = __ptr_ring_peek(ring);
+	*dev = ptr && !tun_is_xdp_frame(ptr) ? ((struct sk_buff *)ptr)->dev :
+		NULL;
+	for (i = 0; i < nr && ptr && is_easy(&tap->backend, ptr, *dev, &to[i]);
+	     i++) {
+		tap->queue[i] = ptr;
+		__ptr_ring_discard_one(ring);
+		ptr = __ptr_ring_peek(ring);
+	}
+	tap->head = 0;
+	tap->tail = i;
+	if (i)
+		dev_hold(*dev);
+	spin_unlock(&ring->consumer_lock);
+	tap->nr_ready -= min(tap->nr_ready, i);
+	return i;
+}
+
+/*
+ * Copies words while user access is open. @len is 8 at least; the last ones overlap.
+ * Return: whether it could
+ */
+static __always_inline bool put_words(void __user *to, const void *from,
+				      size_t len)
+{
+	size_t off = 0;
+
+	for (;;) {
+		unsafe_put_user(get_unaligned((const u64 *)(from + off)),
+				(u64 __user *)(to + off), fault);
+		off += 8;
+		if (off + 8 > len) {
+			if (off == len)
+				return true;
+			off = len - 8;
+		}
+	}
+fault:
+	return false;
+}
+
+/* Whether a frame is copied by words. */
+static __always_inline bool is_small(const struct sk_buff *skb)
+{
+	return skb->len - 8 <= SMALL - 8 && !skb_is_nonlinear(skb);
+}
+
+/* Writes headers, and small frames. Return: how many of the frames could be. */
+static unsigned int write_small(struct vhx_tap *tap, const struct iovec *to,
+				unsigned int nr)
+{
+	const struct virtio_net_hdr_mrg_rxbuf *hdr = tap->hdr;
+	size_t hlen = tap->backend.hlen;
+	void *const *queue = tap->queue;
+	const struct sk_buff *skb;
+	unsigned int i;
+
+	if (!user_write_access_begin(to->iov_base, to->iov_len))
+		return 0;
+	/* By pointers: a check of an array's bounds calls what may not be called now. */
+	for (i = 0; i < nr; i++) {
+		skb = queue[i];
+		if (!put_words(to[i].iov_base, &hdr[i], hlen))
+			break;
+		if (is_small(skb) && !put_words(to[i].iov_base + hlen, skb->data,
+						skb->len))
+			break;
+	}
+	user_write_access_end();
+	return i;
+}
+
+/*
+ * Writes the other frames. That a hardened copy would look whether an skb's data stays
+ * in one object is not needed of what is linear: it is @skb->len long.
+ * Return: how many of all could be written
+ */
+static unsigned int write_large(struct vhx_tap *tap, const struct iovec *to,
+				unsigned int nr)
+{
+	size_t hlen = tap->backend.hlen;
+	const struct sk_buff *skb;
+	struct iov_iter iter;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		skb = tap->queue[i];
+		if (is_small(skb))
+			continue;
+		if (skb_is_nonlinear(skb)) {
+			iov_iter_init(&iter, ITER_DEST, &to[i], 1,
+				      hlen + skb->len);
+			iov_iter_advance(&iter, hlen);
+			if (skb_copy_datagram_iter(skb, 0, &iter, skb->len))
+				break;
+		} else {
+			instrument_copy_to_user(to[i].iov_base + hlen, skb->data,
+						skb->len);
+			if (raw_copy_to_user(to[i].iov_base + hlen, skb->data,
+					     skb->len))
+				break;
+		}
+	}
+	return i;
+}
+
+/* The first @nr frames of the queue are with the guest: as tun does then. */
+static void finish(struct vhx_tap *tap, struct iovec *to, unsigned int nr,
+		   struct net_device *dev)
+{
+	struct sk_buff *skb;
+	unsigned int i, bytes = 0;
+
+	local_bh_disable();
+	for (i = 0; i < nr; i++) {
+		skb = tap->queue[i];
+		to[i].iov_len = tap->backend.hlen + skb->len;
+		bytes += skb->len;
+		napi_consume_skb(skb, VHX_TAP_BATCH);
+	}
+	dev_sw_netstats_tx_add(dev, nr, bytes);
+	local_bh_enable();
+	tap->head = nr;
+	tap->nr_gone += nr;
+}
+
+static bool is_known(const struct vhx_tap *tap)
+{
+	return may_be_easy(tap) && tap->head == tap->tail &&
+	       time_before(jiffies, tap->known_until);
+}
+
+static void make_hdr(struct vhx_tap *tap, unsigned int i)
+{
+	virtio_net_hdr_from_skb(tap->queue[i], &tap->hdr[i].hdr, true, true, 0);
+	tap->hdr[i].num_buffers = __cpu_to_virtio16(tap->backend.is_le, 1);
+}
+
+/*
+ * tun's recvmsg has a frame cost three checked copies, its statistics and its freeing
+ * by itself. What it does with easy ones is little, and done here for all of
+ * them together. One that cannot be written stays, for recv() to say why.
+ */
+unsigned int vhx_tap_recv_burst(struct vhx_backend *backend,
+				struct iovec *to, unsigned int nr)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	struct net_device *dev;
+	unsigned int i;
+
+	if (!is_known(tap))
+		return 0;
+	nr = min(nr, VHX_TAP_BATCH);
+	for (i = 0; i < nr && access_ok(to[i].iov_base, to[i].iov_len); i++)
+		;
+	nr = take_easy(tap, to, i, &dev);
+	if (!nr)
+		return 0;
+	for (i = 0; i < nr; i++)
+		make_hdr(tap, i);
+	nr = write_small(tap, to, nr);
+	nr = write_large(tap, to, nr);
+	finish(tap, to, nr, dev);
+	dev_put(dev);
+	return nr;
+}
+
+/*
+ * The same of one frame, wherever it goes. Return: as tap_recv(); 0: it is not easy.
+ */
+static int recv_easy(struct vhx_tap *tap, const struct iov_iter *to)
+{
+	struct iovec room = { .iov_len = iov_iter_count(to) };
+	size_t hlen = tap->backend.hlen, len;
+	struct iov_iter iter = *to;
+	struct net_device *dev;
+	struct sk_buff *skb;
+	bool is_done;
+
+	if (!is_known(tap) || !take_easy(tap, &room, 1, &dev))
+		return 0;
+	make_hdr(tap, 0);
+	skb = tap->queue[0];
+	len = skb->len;
+	is_done = _copy_to_iter(tap->hdr, hlen, &iter) == hlen &&
+		  (skb_is_nonlinear(skb) ?
+		   !skb_copy_datagram_iter(skb, 0, &iter, len) :
+		   _copy_to_iter(skb->data, len, &iter) == len);
+	finish(tap, &room, 1, dev);
+	dev_put(dev);
+	return is_done ? hlen + len : -EFAULT;
+}
+
+int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	size_t room = iov_iter_count(to), wanted;
+	int len;
+
+	len = recv_easy(tap, to);
+	if (len)
+		return len;
+	tap->recv.msg_control = take_frame(tap);
+	if (!tap->recv.msg_control)
+		return -EAGAIN;
+	wanted = frame_len(tap->recv.msg_control) + backend->hlen;
+	tap->recv.msg_flags = MSG_DONTWAIT;
+	tap->recv.msg_iter = *to;
+	/* The frame is theirs from here on, whatever comes back. */
+	len = tap->sock->ops->recvmsg(tap->sock, &tap->recv, room,
+				      MSG_DONTWAIT | MSG_TRUNC);
+	/* tun says the length of a frame that it could not copy, too. */
+	if (len > 0 && room - iov_iter_count(&tap->recv.msg_iter) != len)
+		return -EFAULT;
+	if (len == wanted)
+		tap->known_until = jiffies + KNOWN_JIFFIES;
+	return len;
+}
+
+void vhx_tap_drop(struct vhx_backend *backend)
+{
+	void *ptr;
+
+	backend->ahead = 0;
+	ptr = take_frame(vhx_to_tap(backend));
+	if (ptr)
+		tun_ptr_free(ptr);
+}
+
+/**
+ * vhx_tap_give_back - put frames that were taken ahead back into the ring
+ * @tap: the tap
+ *
+ * Context: vq mutex
+ */
+void vhx_tap_give_back(struct vhx_tap *tap)
+{
+	unsigned int i;
+
+	/*
+	 * A netdev that went away looked for its frames in the ring, and these were
+	 * not there: they are nobody's, and recvmsg does not ask whose.
+	 */
+	for (i = tap->head; tap->is_tun && i < tap->tail; i++)
+		if (!tun_is_xdp_frame(tap->queue[i]))
+			((struct sk_buff *)tap->queue[i])->dev = NULL;
+	if (tap->head < tap->tail)
+		ptr_ring_unconsume(tap->ring, tap->queue + tap->head,
+				   tap->tail - tap->head, tun_ptr_free);
+	spin_lock(&tap->ring->consumer_lock);
+	wake_queue(tap);
+	spin_unlock(&tap->ring->consumer_lock);
+}

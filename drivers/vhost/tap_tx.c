@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames from the guest to a tap: small ones go in as a batch of XDP buffers, in
+ * which they are copied once.
+ */
+#include <linux/if_tun.h>
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+#include <linux/virtio_byteorder.h>
+#include <net/sock.h>
+
+#include "tap.h"
+
+/* Buffers are cut from pages of this order, if there are such. */
+#define PAGE_ORDER	3
+/* More references of a page than it has buffers. */
+#define PAGE_REFS	0x10000
+/* Header and frame up to this are copied by words while user access is open. */
+#define SMALL		144
+
+/* Hands the batch over. */
+static void submit(struct vhx_tap *tap)
+{
+	struct tun_msg_ctl ctl = {
+		.type = TUN_MSG_PTR,
+		.num = tap->nr_xdp,
+		.ptr = tap->xdp,
+	};
+	struct msghdr msg = {
+		.msg_control = &ctl,
+		.msg_controllen = sizeof(ctl),
+		.msg_flags = MSG_DONTWAIT,
+	};
+	unsigned int i;
+
+	if (!tap->nr_xdp)
+		return;
+	tap->nr_xdp = 0;
+	if (tap->sock->ops->sendmsg(tap->sock, &msg, 0) >= 0)
+		return;
+	/* The interface is gone: the batch was not looked at, it is ours. */
+	for (i = 0; i < ctl.num; i++)
+		page_frag_free(tap->xdp[i].data_hard_start);
+	tap->nr_lost += ctl.num;
+}
+
+unsigned int vhx_tap_flush(struct vhx_backend *backend)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	unsigned int lost;
+
+	submit(tap);
+	lost = tap->nr_lost;
+	tap->nr_lost = 0;
+	return lost;
+}
+
+/* They are not charged to the socket, so not for a limited one. */
+static bool takes_batches(const struct vhx_tap *tap)
+{
+	return READ_ONCE(tap->sock->sk->sk_sndbuf) == INT_MAX;
+}
+
+/* What tun would refuse of a header; it looks at linear buffers alone. */
+static bool is_hdr_valid(struct vhx_tap *tap, const struct virtio_net_hdr *hdr,
+			 size_t len)
+{
+	return __virtio16_to_cpu(tap->backend.is_le, hdr->hdr_len) <= len;
+}
+
+/*
+ * A page whose buffers are all free again, or another one. A page that somebody else
+ * looks at, that is of a reserve, or that is a small one, is as one that is not free.
+ * Return: bytes of it; 0: no memory
+ */
+static unsigned int renew(struct vhx_tap_page *at)
+{
+	const gfp_t gfp = __GFP_COMP | __GFP_NOWARN;
+	struct page *page = at->page;
+
+	if (page && page_ref_count(page) == at->refs &&
+	    !page_is_pfmemalloc(page) && compound_order(page) == PAGE_ORDER) {
+		page_ref_add(page, PAGE_REFS - at->refs);
+		at->refs = PAGE_REFS;
+		return page_size(page);
+	}
+	if (page)
+		__page_frag_cache_drain(page, at->refs);
+	page = alloc_pages((GFP_KERNEL & ~__GFP_DIRECT_RECLAIM) | gfp |
+			   __GFP_NORETRY | __GFP_NOMEMALLOC, PAGE_ORDER);
+	if (!page)
+		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+	at->page = page;
+	at->refs = page ? PAGE_REFS : 0;
+	if (!page)
+		return 0;
+	page_ref_add(page, PAGE_REFS - 1);
+	return page_size(page);
+}
+
+/*
+ * Cuts off @size bytes, which @nr are to free. When a page has its turn again, what
+ * was cut off it the last time is with few exceptions free.
+ */
+static void *cut(struct vhx_tap *tap, unsigned int size, unsigned int nr)
+{
+	if (tap->left < size) {
+		tap->turn = (tap->turn + 1) % VHX_TAP_PAGES;
+		tap->left = renew(&tap->page[tap->turn]);
+		if (tap->left < size)
+			return NULL;
+	}
+	tap->left -= size;
+	tap->page[tap->turn].refs -= nr;
+	return page_address(tap->page[tap->turn].page) + tap->left;
+}
+
+/* Takes back what @nr of those that cut() gave are not to free. */
+static void uncut(struct vhx_tap *tap, unsigned int nr)
+{
+	tap->page[tap->turn].refs += nr;
+}
+
+/**
+ * vhx_tap_free_pages - let go of what XDP buffers were cut from
+ * @tap: the tap
+ */
+void vhx_tap_free_pages(struct vhx_tap *tap)
+{
+	struct vhx_tap_page *at;
+
+	for (at = tap->page; at < tap->page + VHX_TAP_PAGES; at++)
+		if (at->page)
+			__page_frag_cache_drain(at->page, at->refs);
+}
+
+/*
+ * Where a frame begins in an XDP buffer. A tap reads as much of a header as it is set
+ * to, from the buffer's start on.
+ */
+static size_t pad_of(const struct vhx_tap *tap)
+{
+	bool has_prog = sock_flag(tap->sock->sk, SOCK_XDP);
+
+	return SKB_DATA_ALIGN(NET_SKB_PAD + NET_IP_ALIGN +
+			      (has_prog ? XDP_PACKET_HEADROOM : 0) +
+			      VHX_TUN_HDR_OFF + 2 * VHX_NET_HLEN_MAX);
+}
+
+/* Bytes of an XDP buffer for a frame of @len bytes. */
+static size_t size_of(size_t pad, size_t len)
+{
+	return SKB_DATA_ALIGN(pad + len) +
+	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+}
+
+/*
+ * Adds an XDP buffer to the batch, in which a header stands in front of the frame.
+ * Return: 0, or -EINVAL: tun would not take it
+ */
+static int add_xdp(struct vhx_tap *tap, void *buf, size_t pad, size_t size,
+		   size_t len)
+{
+	struct virtio_net_hdr *hdr = buf + VHX_TUN_HDR_OFF;
+	size_t hlen = tap->backend.hlen;
+	struct xdp_buff *xdp;
+
+	memset(buf, 0, VHX_TUN_HDR_OFF + VHX_NET_HLEN_MAX);
+	memcpy(hdr, buf + pad - hlen, hlen);
+	if (!is_hdr_valid(tap, hdr, len))
+		return -EINVAL;
+	vhx_tun_set_buflen(buf, size);
+	xdp = &tap->xdp[tap->nr_xdp++];
+	xdp_init_buff(xdp, size, NULL);
+	xdp_prepare_buff(xdp, buf, pad, len, true);
+	return 0;
+}
+
+/*
+ * Copies a frame into an XDP buffer. Return: 0; -EMSGSIZE or -ENOMEM, @from untouched:
+ * send it alone; -EFAULT, -EINVAL.
+ */
+static int copy_xdp(struct vhx_tap *tap, struct iov_iter *from, size_t len)
+{
+	size_t hlen = tap->backend.hlen, pad = pad_of(tap), size;
+	void *buf;
+	int err;
+
+	size = size_of(pad, len - hlen);
+	if (size > PAGE_SIZE)
+		return -EMSGSIZE;
+	buf = cut(tap, size, 1);
+	if (!buf)
+		return -ENOMEM;
+	/*
+	 * One copy. A hardened one would look whether it stays in one object: it
+	 * begins at @buf + pad - hlen, behind tun's header, and ends @size above at
+	 * the latest, for less than which cut() gives nothing.
+	 */
+	err = _copy_from_iter(buf + pad - hlen, len, from) == len ?
+		add_xdp(tap, buf, pad, size, len - hlen) : -EFAULT;
+	if (err)
+		uncut(tap, 1);
+	return err;
+}
+
+/*
+ * Copies words while user access is open. @len is 8 at least; the last ones overlap.
+ * Return: whether it could
+ */
+static __always_inline bool get_words(void *to, const void __user *from,
+				      size_t len)
+{
+	size_t off = 0;
+	u64 val;
+
+	for (;;) {
+		unsafe_get_user(val, (const u64 __user *)(from + off), fault);
+		put_unaligned(val, (u64 *)(to + off));
+		off += 8;
+		if (off + 8 > len) {
+			if (off == len)
+				return true;
+			off = len - 8;
+		}
+	}
+fault:
+	return false;
+}
+
+/* Copies small frames. Return: how many of all are not in the way of that. */
+static unsigned int read_small(struct vhx_tap *tap, const struct iovec *from,
+			       unsigned int nr, void *to)
+{
+	const unsigned int *size = tap->size;
+	unsigned int i;
+
+	if (!user_read_access_begin(from->iov_base, from->iov_len))
+		return 0;
+	/* By a pointer: a check of an array's bounds calls what may not be called now. */
+	for (i = 0; i < nr; to += size[i++])
+		if (from[i].iov_len <= SMALL &&
+		    !get_words(to, from[i].iov_base, from[i].iov_len))
+			break;
+	user_read_access_end();
+	return i;
+}
+
+/* Copies the others; hardened copies would see what copy_xdp() says. */
+static unsigned int read_large(struct vhx_tap *tap, const struct iovec *from,
+			       unsigned int nr, void *to)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; to += tap->size[i++]) {
+		if (from[i].iov_len <= SMALL)
+			continue;
+		instrument_copy_from_user_before(to, from[i].iov_base,
+						 from[i].iov_len);
+		if (raw_copy_from_user(to, from[i].iov_base, from[i].iov_len))
+			break;
+	}
+	return i;
+}
+
+unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
+				const struct iovec *from, unsigned int nr)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	size_t hlen = backend->hlen, pad = pad_of(tap), size, total = 0;
+	unsigned int i, done;
+	void *buf;
+
+	if (!IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) ||
+	    hlen < sizeof(struct virtio_net_hdr) || !takes_batches(tap))
+		return 0;
+	nr = min(nr, VHX_TAP_BATCH - tap->nr_xdp);
+	for (i = 0; i < nr; i++) {
+		size = size_of(pad, from[i].iov_len - hlen);
+		if (size > PAGE_SIZE || total + size > PAGE_SIZE << PAGE_ORDER ||
+		    !access_ok(from[i].iov_base, from[i].iov_len))
+			break;
+		tap->size[i] = size;
+		total += size;
+	}
+	buf = i ? cut(tap, total, i) : NULL;
+	if (!buf)
+		return 0;
+	nr = i;
+	done = read_small(tap, from, nr, buf + pad - hlen);
+	done = read_large(tap, from, done, buf + pad - hlen);
+	for (i = 0; i < done; buf += tap->size[i++])
+		if (add_xdp(tap, buf, pad, tap->size[i], from[i].iov_len - hlen))
+			break;
+	uncut(tap, nr - i);
+	if (tap->nr_xdp == VHX_TAP_BATCH)
+		submit(tap);
+	return i;
+}
+
+/* Sends a frame by itself, after those that wait. */
+static int send_alone(struct vhx_tap *tap, const struct iov_iter *from, size_t len)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT, .msg_iter = *from };
+
+	submit(tap);
+	return min(tap->sock->ops->sendmsg(tap->sock, &msg, len), 0);
+}
+
+int vhx_tap_send(struct vhx_backend *backend, struct iov_iter *from,
+		 size_t len)
+{
+	struct vhx_tap *tap = vhx_to_tap(backend);
+	int err = -EMSGSIZE;
+
+	if (takes_batches(tap))
+		err = copy_xdp(tap, from, len);
+	if (!err && tap->nr_xdp == VHX_TAP_BATCH)
+		submit(tap);
+	if (err == -EMSGSIZE || err == -ENOMEM)
+		return send_alone(tap, from, len);
+	return err;
+}
