@@ -20,19 +20,6 @@
 /* The header of IFF_VNET_HDR is the one of struct vhx_pkt. */
 static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
 
-/* Somebody deleted it, or its namespace: nothing comes from there any more. */
-static void lose(struct port *port)
-{
-	port->is_told = false;
-	port->state = PORT_GONE;
-	port->why = "its tap was deleted; another of this name is taken up";
-	plane_unwatch(port->fd);
-	close(port->fd);
-	port->fd = -1;
-	mac_forget(port);
-	out_drop(port);
-}
-
 static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 {
 	unsigned int nr;
@@ -49,9 +36,8 @@ static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 			break;
 		pkts[nr]->len = (uint32_t)(len - (ssize_t)sizeof(pkts[nr]->hdr));
 	}
-	/* What came before goes its way first. */
 	if (!nr && len < 0 && errno == EBADFD)
-		lose(port);
+		__atomic_store_n(&port->is_lost, true, __ATOMIC_RELAXED);
 	return nr;
 }
 
@@ -196,21 +182,43 @@ int port_tap_open(struct port *port, char *why, size_t size)
 	return err;
 }
 
-/* Of a tap that was deleted: it may be there again. */
-void port_tap_retry(struct port *port)
+/* Somebody deleted it, or its namespace: nothing comes from there any more. */
+static void lose(struct port *port)
+{
+	plane_lock();
+	port->is_lost = false;
+	port->state = PORT_GONE;
+	port->why = "its tap was deleted; another of this name is taken up";
+	plane_unwatch(port->fd);
+	close(port->fd);
+	port->fd = -1;
+	mac_forget(port);
+	out_drop(port);
+	plane_unlock();
+	fprintf(stderr, "vhx-switch: %s: %s was deleted\n", port->name,
+		port->path);
+}
+
+/* A tap that was deleted may be there again. */
+static void find_again(struct port *port)
 {
 	int fd;
 
-	if (port->ops != &port_tap_ops || port->state != PORT_GONE)
-		return;
-	if (!port->is_told)
-		fprintf(stderr, "vhx-switch: %s: %s was deleted\n", port->name,
-			port->path);
-	port->is_told = true;
 	if (!if_nametoindex(port->path))
 		return;
 	fd = attach(port->path);
 	if (fd >= 0 && !take_up(port, fd))
 		fprintf(stderr, "vhx-switch: %s: %s is there again\n",
 			port->name, port->path);
+}
+
+/* Now and then, for any port. */
+void port_tap_look_after(struct port *port)
+{
+	if (port->ops != &port_tap_ops)
+		return;
+	if (__atomic_load_n(&port->is_lost, __ATOMIC_RELAXED))
+		lose(port);
+	if (port->state == PORT_GONE)
+		find_again(port);
 }

@@ -8,6 +8,6 @@
 extern const struct port_ops port_tap_ops;
 
 int port_tap_open(struct port *port, char *why, size_t size);
-void port_tap_retry(struct port *port);
+void port_tap_look_after(struct port *port);
 
 #endif /* PORT_TAP_H */

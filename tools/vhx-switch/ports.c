@@ -279,5 +279,5 @@ void ports_look_after(void)
 
 	for (i = 0; i < PORTS_MAX; i++)
 		if (ports[i])
-			port_tap_retry(ports[i]);
+			port_tap_look_after(ports[i]);
 }

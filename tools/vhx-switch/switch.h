@@ -89,7 +89,7 @@ enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
  * @path: socket, or the name of a tap or a node
  * @state: whether somebody is there
  * @why: in words, if not
- * @is_told: the operator heard that it is gone
+ * @is_lost: of a tap: the plane found it deleted; main is to see to it
  * @vlan: access port: of its frames, which have no tag; 0: no VLAN
  * @trunk: bitmap of VLANs whose frames have tags here, or NULL
  * @gso: kinds of long frames that it takes, by bit of VIRTIO_NET_HDR_GSO_*
@@ -116,7 +116,7 @@ struct port {
 	char path[PATH_LEN];
 	enum port_state state;
 	const char *why;
-	bool is_told;
+	bool is_lost;
 	uint16_t vlan;
 	uint8_t *trunk;
 	uint32_t gso;
