@@ -5,7 +5,7 @@
 
 #include "switch.h"
 
-/* Addresses of one port; a new one beyond takes the place of its oldest. */
+/* Addresses of one port; a new one beyond takes the place of an old one of it. */
 #define MACS_OF_PORT	1024
 
 /**
@@ -22,11 +22,12 @@ struct mac_seen {
 	unsigned int age_s;
 };
 
-/* all with the plane locked */
 int mac_start(void);
 void mac_stop(void);
+/* from a plane, whatever others do */
 void mac_learn(const uint8_t *mac, unsigned int vlan, struct port *port);
 struct port *mac_find(const uint8_t *mac, unsigned int vlan);
+/* with all planes locked */
 void mac_forget(struct port *port);
 unsigned int mac_list(const struct port *port, struct mac_seen *seen);
 

@@ -101,7 +101,7 @@ enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
  * @turn: of a guest: the pair that is looked at first
  * @fd: tap
  * @stats: counters
- * @macs: addresses that were learnt here, the one that was seen last first
+ * @macs: addresses that were learnt here, the last one first
  * @oldest_mac: the last of them
  * @nr_macs: how many
  * @out: what is to be sent, by the plane
