@@ -20,7 +20,7 @@
 /* How often ports are looked after. */
 #define LOOK_MS		1000
 
-struct config config = { .age_s = 300 };
+struct config config = { .age_s = 300, .threads = 1 };
 
 static const char *ctl_path = CTL_PATH;
 static const char *specs[PORTS_MAX];

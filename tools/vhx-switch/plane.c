@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The plane: takes bursts from ports, looks where each frame goes, gives them
- * out. It polls while there is something, and sleeps when there was nothing for
- * a while.
+ * Planes: each takes bursts from the queue pairs that are its own, looks where each
+ * frame goes, gives them out. It polls while there is something, and sleeps when
+ * there was nothing for a while.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -34,63 +34,90 @@
 
 struct port *ports[PORTS_MAX];
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/**
+ * struct plane - a thread that moves frames
+ * @lock: what it works with, while it runs a round
+ * @thread: its number, and of its lane of each port
+ * @id: the thread
+ * @wake: eventfd that ends its sleep
+ * @poller: epoll of @wake, and of kicks of its pairs
+ * @buffers: BUFFER_LEN bytes for each frame of a burst
+ * @pkt: frames of a burst
+ * @pkts: pointers to all of these
+ */
+struct plane {
+	pthread_mutex_t lock;
+	unsigned int thread;
+	pthread_t id;
+	int wake;
+	int poller;
+	uint8_t *buffers;
+	struct vhx_pkt pkt[BURST];
+	struct vhx_pkt *pkts[BURST];
+} __attribute__((aligned(CACHE_LINE)));
+
+static struct plane planes[THREADS_MAX];
+static unsigned int nr_planes;
 static unsigned int nr_waiting;
 static bool is_ending;
-static int wake = -1, poller = -1;
-static pthread_t thread;
-static uint8_t *buffers;
-static struct vhx_pkt pkt[BURST];
-static struct vhx_pkt *pkts[BURST];
 
-static void wake_up(void)
+static void wake_all(void)
 {
 	const uint64_t one = 1;
+	unsigned int i;
 
-	if (write(wake, &one, sizeof(one)) != sizeof(one))
-		return;
+	for (i = 0; i < nr_planes; i++)
+		if (write(planes[i].wake, &one, sizeof(one)) != sizeof(one))
+			return;
 }
 
-/* The plane gives way between two rounds, and after it was woken. */
+/* Planes give way between two rounds, and after they were woken. */
 void plane_lock(void)
 {
+	unsigned int i;
+
 	__atomic_add_fetch(&nr_waiting, 1, __ATOMIC_SEQ_CST);
-	wake_up();
-	pthread_mutex_lock(&lock);
+	wake_all();
+	for (i = 0; i < nr_planes; i++)
+		pthread_mutex_lock(&planes[i].lock);
 	__atomic_sub_fetch(&nr_waiting, 1, __ATOMIC_SEQ_CST);
 }
 
 void plane_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
-	wake_up();
+	unsigned int i;
+
+	for (i = 0; i < nr_planes; i++)
+		pthread_mutex_unlock(&planes[i].lock);
+	wake_all();
 }
 
-static void give_way(void)
+static void give_way(struct plane *plane)
 {
 	if (!__atomic_load_n(&nr_waiting, __ATOMIC_SEQ_CST))
 		return;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&plane->lock);
 	while (__atomic_load_n(&nr_waiting, __ATOMIC_SEQ_CST))
 		sched_yield();
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&plane->lock);
 }
 
 /*
- * Has the plane woken by a descriptor, if a port asked for that. Of what is
+ * Has a plane woken by a descriptor, if a port asked for that. Of what is
  * readable it hears once: a guest decides how much that is, and can make an
  * eventfd of which there is always more. Return: 0 or -errno.
  */
-int plane_watch(int fd)
+int plane_watch(unsigned int thread, int fd)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 
-	return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+	return epoll_ctl(planes[thread].poller, EPOLL_CTL_ADD, fd, &event) ?
+		-errno : 0;
 }
 
-void plane_unwatch(int fd)
+void plane_unwatch(unsigned int thread, int fd)
 {
-	epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL);
+	epoll_ctl(planes[thread].poller, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* -- one frame --------------------------------------------------------------- */
@@ -165,22 +192,25 @@ static int tag_from(const struct port *port, struct vhx_pkt *frame)
 	return (int)tag;
 }
 
-static void put_out(struct port *port, struct vhx_pkt *frame)
+static void put_out(struct plane *plane, struct port *port, struct vhx_pkt *frame)
 {
+	struct lane *lane = &port->lane[plane->thread];
+
 	if (port->state == PORT_UP)
-		port->out[port->nr_out++] = frame;
+		lane->out[lane->nr_out++] = frame;
 	else
-		port->stats.drop_down++;
+		lane->stats.drop_down++;
 }
 
-static void flood(struct port *from, struct vhx_pkt *frame, unsigned int vlan)
+static void flood(struct plane *plane, struct port *from, struct vhx_pkt *frame,
+		  unsigned int vlan)
 {
 	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++)
 		if (ports[i] && ports[i] != from &&
 		    ports[i]->state == PORT_UP && port_has_vlan(ports[i], vlan))
-			put_out(ports[i], frame);
+			put_out(plane, ports[i], frame);
 }
 
 /* 01-80-C2-00-00-0x is for the next bridge, which we are (802.1Q §8.6.3). */
@@ -191,140 +221,165 @@ static bool is_link_local(const uint8_t *mac)
 	return !memcmp(mac, first, sizeof(first)) && mac[5] < 16;
 }
 
-static void route(struct port *from, struct vhx_pkt *frame, uint16_t *tag_at)
+static void route(struct plane *plane, struct lane *lane, struct vhx_pkt *frame,
+		  uint16_t *tag_at)
 {
+	struct port *from = lane->port, *to;
 	const uint8_t *mac;
-	struct port *to;
 	unsigned int vlan;
 	int tag;
 
 	tag = tag_from(from, frame);
 	if (tag < 0) {
-		from->stats.drop_vlan++;
+		lane->stats.drop_vlan++;
 		return;
 	}
 	if (frame->len < ETH_HLEN || !gso_is_sound(frame)) {
-		from->stats.drop_bad++;
+		lane->stats.drop_bad++;
 		return;
 	}
 	*tag_at = (uint16_t)tag;
 	vlan = (unsigned int)tag & VID_MASK;
 	mac = frame->data;
 	if (is_link_local(mac) && !config.has_link_local) {
-		from->stats.drop_reserved++;
+		lane->stats.drop_reserved++;
 		return;
 	}
 	mac_learn(mac + ETH_ALEN, vlan, from);
 	to = mac[0] & 1 ? NULL : mac_find(mac, vlan);
 	if (!to)
-		flood(from, frame, vlan);
+		flood(plane, from, frame, vlan);
 	else if (to != from)
-		put_out(to, frame);
+		put_out(plane, to, frame);
 }
 
 /* -- one round ---------------------------------------------------------------- */
 
 /* Trunks come last: their frames get tags, in place. */
-static void flush_all(const uint16_t *tag)
+static void flush_all(struct plane *plane, const uint16_t *tag)
 {
 	bool has_tag[BURST] = {};
+	struct lane *lane;
 	unsigned int i, k;
 
 	for (i = 0; i < PORTS_MAX; i++)
 		if (ports[i] && !ports[i]->trunk)
-			out_flush(ports[i]);
+			out_flush(&ports[i]->lane[plane->thread]);
 	for (i = 0; i < PORTS_MAX; i++) {
 		if (!ports[i] || !ports[i]->trunk)
 			continue;
-		for (k = 0; k < ports[i]->nr_out; k++) {
-			size_t at = (size_t)(ports[i]->out[k] - pkt);
+		lane = &ports[i]->lane[plane->thread];
+		for (k = 0; k < lane->nr_out; k++) {
+			size_t at = (size_t)(lane->out[k] - plane->pkt);
 
 			if (!has_tag[at])
-				put_tag(&pkt[at], tag[at]);
+				put_tag(&plane->pkt[at], tag[at]);
 			has_tag[at] = true;
 		}
-		out_flush(ports[i]);
+		out_flush(lane);
 	}
 }
 
-static unsigned int serve(struct port *port)
+static unsigned int serve(struct plane *plane, struct lane *lane)
 {
+	struct vhx_pkt *pkt = plane->pkt;
 	uint16_t tag[BURST];
 	unsigned int i, nr;
 
 	for (i = 0; i < BURST; i++)
-		pkt[i].data = buffers + i * (size_t)BUFFER_LEN + HEADROOM;
-	nr = port->ops->recv(port, pkts);
+		pkt[i].data = plane->buffers + i * (size_t)BUFFER_LEN + HEADROOM;
+	nr = lane->port->ops->recv(lane, plane->pkts);
 	for (i = 0; i < nr; i++) {
-		port->stats.rx++;
-		port->stats.rx_bytes += pkt[i].len;
-		route(port, &pkt[i], &tag[i]);
+		lane->stats.rx++;
+		lane->stats.rx_bytes += pkt[i].len;
+		route(plane, lane, &pkt[i], &tag[i]);
 	}
 	if (nr)
-		flush_all(tag);
+		flush_all(plane, tag);
 	return nr;
 }
 
-static unsigned int serve_all(void)
+/* The lane of a port where somebody is, or NULL. */
+static struct lane *lane_up(const struct plane *plane, unsigned int i)
+{
+	return ports[i] && ports[i]->state == PORT_UP ?
+		&ports[i]->lane[plane->thread] : NULL;
+}
+
+static unsigned int serve_all(struct plane *plane)
 {
 	unsigned int i, nr = 0;
+	struct lane *lane;
 
-	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->state == PORT_UP)
-			nr += out_retry(ports[i]) + serve(ports[i]);
+	for (i = 0; i < PORTS_MAX; i++) {
+		lane = lane_up(plane, i);
+		if (!lane)
+			continue;
+		nr += out_retry(lane);
+		if (lane->nr_from)
+			nr += serve(plane, lane);
+	}
 	return nr;
 }
 
 /* Return: whether all agree that there is nothing. */
-static bool arm_all(void)
+static bool arm_all(const struct plane *plane)
 {
 	bool has_more = false;
+	struct lane *lane;
 	unsigned int i;
 
-	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->state == PORT_UP)
-			has_more |= ports[i]->ops->arm(ports[i]);
+	for (i = 0; i < PORTS_MAX; i++) {
+		lane = lane_up(plane, i);
+		if (lane)
+			has_more |= lane->port->ops->arm(lane);
+	}
 	return !has_more;
 }
 
-static void disarm_all(void)
+static void disarm_all(const struct plane *plane)
 {
+	struct lane *lane;
 	unsigned int i;
 
-	for (i = 0; i < PORTS_MAX; i++)
-		if (ports[i] && ports[i]->state == PORT_UP)
-			ports[i]->ops->disarm(ports[i]);
+	for (i = 0; i < PORTS_MAX; i++) {
+		lane = lane_up(plane, i);
+		if (lane)
+			lane->port->ops->disarm(lane);
+	}
 }
 
 /* Milliseconds until something is to be looked at, whoever wakes us. */
-static int patience(void)
+static int patience(const struct plane *plane)
 {
+	const struct lane *lane;
 	int wait_ms = SLEEP_MS;
 	unsigned int i;
 
 	for (i = 0; i < PORTS_MAX; i++) {
-		if (!ports[i] || ports[i]->state != PORT_UP)
+		lane = lane_up(plane, i);
+		if (!lane)
 			continue;
-		if (ports[i]->nr_polled)
+		if (lane->nr_polled)
 			return POLL_MS;
-		if (ports[i]->nr_kept)
+		if (lane->nr_kept)
 			wait_ms = RETRY_MS;
 	}
 	return wait_ms;
 }
 
 /* The lock is free meanwhile. Return: whether somebody woke us. */
-static bool sleep_for_more(int wait_ms)
+static bool sleep_for_more(struct plane *plane, int wait_ms)
 {
 	struct epoll_event events[BURST];
 	uint64_t count;
 	int nr;
 
-	pthread_mutex_unlock(&lock);
-	nr = epoll_wait(poller, events, BURST, wait_ms);
-	if (read(wake, &count, sizeof(count)) < 0)
+	pthread_mutex_unlock(&plane->lock);
+	nr = epoll_wait(plane->poller, events, BURST, wait_ms);
+	if (read(plane->wake, &count, sizeof(count)) < 0)
 		count = 0;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&plane->lock);
 	return nr;
 }
 
@@ -333,34 +388,35 @@ static bool sleep_for_more(int wait_ms)
  * the last time it said so, is believed for a moment only.
  * Return: rounds without a frame so far: nobody woke us
  */
-static unsigned int rest(bool *was_vain)
+static unsigned int rest(struct plane *plane, bool *was_vain)
 {
-	bool has_more = !arm_all(), is_woken = true;
+	bool has_more = !arm_all(plane), is_woken = true;
 
 	if (!is_ending && (!has_more || *was_vain))
-		is_woken = sleep_for_more(has_more ? POLL_MS : patience());
-	disarm_all();
+		is_woken = sleep_for_more(plane, has_more ? POLL_MS :
+					  patience(plane));
+	disarm_all(plane);
 	*was_vain = has_more;
 	return is_woken ? 0 : IDLE_ROUNDS - 1;
 }
 
 static void *run(void *arg)
 {
+	struct plane *plane = arg;
 	unsigned int idle = 0;
 	bool was_vain = false;
 
-	(void)arg;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&plane->lock);
 	while (!is_ending) {
-		give_way();
-		if (serve_all()) {
+		give_way(plane);
+		if (serve_all(plane)) {
 			idle = 0;
 			was_vain = false;
 		} else if (++idle == IDLE_ROUNDS) {
-			idle = rest(&was_vain);
+			idle = rest(plane, &was_vain);
 		}
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&plane->lock);
 	return NULL;
 }
 
@@ -380,7 +436,8 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	static const uint8_t head[] = {
 		0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3,
 	};
-	uint8_t *data = buffers + HEADROOM;
+	struct plane *plane = &planes[from->thread];
+	uint8_t *data = plane->buffers + HEADROOM;
 	const uint16_t tag = from->vlan;
 	const struct port *owner = mac_find(mac, tag);
 
@@ -389,11 +446,11 @@ void plane_announce(struct port *from, const uint8_t *mac)
 		return;
 	/* The address of a guest that is here, on another port. */
 	if (owner && owner != from && owner->dev) {
-		from->stats.drop_bad++;
+		from->lane[plane->thread].stats.drop_bad++;
 		return;
 	}
-	pkt[0] = (struct vhx_pkt){
-		.data = data, .len = 60, .room = pkt[0].room,
+	plane->pkt[0] = (struct vhx_pkt){
+		.data = data, .len = 60, .room = VHX_FRAME_LEN_MAX,
 	};
 	memset(data, 0, 60);
 	memset(data, 0xff, ETH_ALEN);
@@ -402,40 +459,59 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	memcpy(data + 22, mac, ETH_ALEN);
 	memcpy(data + 32, mac, ETH_ALEN);
 	mac_learn(mac, tag, from);
-	flood(from, &pkt[0], tag);
-	flush_all(&tag);
+	flood(plane, from, &plane->pkt[0], tag);
+	flush_all(plane, &tag);
 }
 
 /* Return: 0 or -errno. */
-int plane_start(void)
+static int open_plane(struct plane *plane)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	unsigned int i;
-	int err = mac_start();
 
-	buffers = calloc(BURST, BUFFER_LEN);
-	if (err || !buffers)
+	pthread_mutex_init(&plane->lock, NULL);
+	plane->thread = (unsigned int)(plane - planes);
+	plane->buffers = calloc(BURST, BUFFER_LEN);
+	if (!plane->buffers)
 		return -ENOMEM;
 	for (i = 0; i < BURST; i++) {
-		pkts[i] = &pkt[i];
-		pkt[i].room = VHX_FRAME_LEN_MAX;
+		plane->pkts[i] = &plane->pkt[i];
+		plane->pkt[i].room = VHX_FRAME_LEN_MAX;
 	}
-	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	poller = epoll_create1(EPOLL_CLOEXEC);
-	if (wake < 0 || poller < 0 ||
-	    epoll_ctl(poller, EPOLL_CTL_ADD, wake, &event))
+	plane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	plane->poller = epoll_create1(EPOLL_CLOEXEC);
+	if (plane->wake < 0 || plane->poller < 0 ||
+	    epoll_ctl(plane->poller, EPOLL_CTL_ADD, plane->wake, &event))
 		return -errno;
-	return -pthread_create(&thread, NULL, run, NULL);
+	return 0;
+}
+
+/* Return: 0 or -errno: the program is to end. */
+int plane_start(void)
+{
+	int err = mac_start();
+	unsigned int i;
+
+	for (; !err && nr_planes < config.threads; nr_planes++)
+		err = open_plane(&planes[nr_planes]);
+	for (i = 0; !err && i < nr_planes; i++)
+		err = -pthread_create(&planes[i].id, NULL, run, &planes[i]);
+	return err;
 }
 
 void plane_stop(void)
 {
+	unsigned int i;
+
 	plane_lock();
 	is_ending = true;
 	plane_unlock();
-	pthread_join(thread, NULL);
-	close(poller);
-	close(wake);
+	for (i = 0; i < nr_planes; i++)
+		pthread_join(planes[i].id, NULL);
+	for (i = 0; i < nr_planes; i++) {
+		close(planes[i].poller);
+		close(planes[i].wake);
+		free(planes[i].buffers);
+	}
 	mac_stop();
-	free(buffers);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The thread that moves frames. */
+/* The threads that move frames. */
 #ifndef PLANE_H
 #define PLANE_H
 
@@ -11,9 +11,9 @@ int plane_start(void);
 void plane_stop(void);
 void plane_lock(void);
 void plane_unlock(void);
-/* with the plane locked */
-int plane_watch(int fd);
-void plane_unwatch(int fd);
+/* with all planes locked */
+int plane_watch(unsigned int thread, int fd);
+void plane_unwatch(unsigned int thread, int fd);
 void plane_announce(struct port *from, const uint8_t *mac);
 
 #endif /* PLANE_H */

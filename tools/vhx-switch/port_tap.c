@@ -12,6 +12,7 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 
+#include "lanes.h"
 #include "mac.h"
 #include "out.h"
 #include "plane.h"
@@ -20,8 +21,9 @@
 /* The header of IFF_VNET_HDR is the one of struct vhx_pkt. */
 static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
 
-static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
+static unsigned int tap_recv(struct lane *lane, struct vhx_pkt *const *pkts)
 {
+	struct port *port = lane->port;
 	unsigned int nr;
 	ssize_t len;
 
@@ -42,7 +44,7 @@ static unsigned int tap_recv(struct port *port, struct vhx_pkt *const *pkts)
 }
 
 /* One that it refuses for another reason than want of room is dropped. */
-static unsigned int tap_send(struct port *port, struct vhx_pkt *const *pkts,
+static unsigned int tap_send(struct lane *lane, struct vhx_pkt *const *pkts,
 			     unsigned int nr)
 {
 	unsigned int i;
@@ -52,26 +54,26 @@ static unsigned int tap_send(struct port *port, struct vhx_pkt *const *pkts,
 			{ &pkts[i]->hdr, sizeof(pkts[i]->hdr) },
 			{ pkts[i]->data, pkts[i]->len },
 		};
-		bool is_out = writev(port->fd, iov, 2) >= 0;
+		bool is_out = writev(lane->port->fd, iov, 2) >= 0;
 
 		if (!is_out && errno == EAGAIN)
 			break;
-		port->stats.tx += is_out;
-		port->stats.tx_bytes += is_out ? pkts[i]->len : 0;
-		port->stats.drop_down += !is_out;
+		lane->stats.tx += is_out;
+		lane->stats.tx_bytes += is_out ? pkts[i]->len : 0;
+		lane->stats.drop_down += !is_out;
 	}
 	return i;
 }
 
-static bool tap_arm(struct port *port)
+static bool tap_arm(struct lane *lane)
 {
-	(void)port;
+	(void)lane;
 	return false;
 }
 
-static void tap_disarm(struct port *port)
+static void tap_disarm(struct lane *lane)
 {
-	(void)port;
+	(void)lane;
 }
 
 static void tap_close(struct port *port)
@@ -145,15 +147,23 @@ static const char *advice(int err)
 	}
 }
 
+/* It has one pair. */
+static void set_queues(struct port *port, bool are_running)
+{
+	lanes_set(port, 0, are_running);
+	lanes_set(port, 1, are_running);
+}
+
 static int take_up(struct port *port, int fd)
 {
 	int err;
 
 	plane_lock();
-	err = plane_watch(fd);
+	err = plane_watch(port->thread, fd);
 	if (!err) {
 		port->fd = fd;
 		port->state = PORT_UP;
+		set_queues(port, true);
 		/* tun segments what its reader does not take. */
 		port->gso = 1u << VIRTIO_NET_HDR_GSO_TCPV4 |
 			    1u << VIRTIO_NET_HDR_GSO_TCPV6;
@@ -174,6 +184,7 @@ int port_tap_open(struct port *port, char *why, size_t size)
 			 port->path);
 		return -EINVAL;
 	}
+	port->pairs = 1;
 	fd = attach(port->path);
 	err = fd < 0 ? fd : take_up(port, fd);
 	if (err)
@@ -189,7 +200,8 @@ static void lose(struct port *port)
 	port->is_lost = false;
 	port->state = PORT_GONE;
 	port->why = "its tap was deleted; another of this name is taken up";
-	plane_unwatch(port->fd);
+	plane_unwatch(port->thread, port->fd);
+	set_queues(port, false);
 	close(port->fd);
 	port->fd = -1;
 	mac_forget(port);

@@ -14,6 +14,7 @@
 #include <vhx/cuse.h>
 #endif
 
+#include "lanes.h"
 #include "mac.h"
 #include "out.h"
 #include "plane.h"
@@ -30,26 +31,17 @@
 /* What the program has beside its guests: taps, clients of the control socket. */
 #define FDS_OF_SWITCH	(PORTS_MAX + 36)
 
-static bool runs(const struct port *port, unsigned int queue)
+static unsigned int vhost_recv(struct lane *lane, struct vhx_pkt *const *pkts)
 {
-	return port->queues[queue / 8] & 1 << queue % 8;
-}
-
-static unsigned int pairs(const struct port *port)
-{
-	return vhx_device_queues(port->dev) / 2;
-}
-
-static unsigned int vhost_recv(struct port *port, struct vhx_pkt *const *pkts)
-{
-	unsigned int i, nr, n = pairs(port);
+	unsigned int i, nr, n = lane->nr_from;
 
 	for (i = 0; i < n; i++) {
-		unsigned int pair = (port->turn + i) % n;
+		unsigned int at = (lane->turn + i) % n;
 
-		nr = vhx_dequeue_burst(port->dev, 2 * pair + 1, pkts, BURST);
+		nr = vhx_dequeue_burst(lane->port->dev, 2u * lane->from[at] + 1,
+				       pkts, BURST);
 		if (nr) {
-			port->turn = pair + 1;
+			lane->turn = at + 1;
 			return nr;
 		}
 	}
@@ -57,83 +49,74 @@ static unsigned int vhost_recv(struct port *port, struct vhx_pkt *const *pkts)
 }
 
 /* Frames of one sender stay in order: they go by the same pair. */
-static unsigned int pair_of(const struct port *port, const struct vhx_pkt *pkt)
+static unsigned int pair_of(const struct lane *lane, const struct vhx_pkt *pkt)
 {
 	const uint8_t *frame = pkt->data;
-	unsigned int n = pairs(port), pair;
 
-	pair = n > 1 ? (frame[10] ^ frame[11]) % n : 0;
-	if (runs(port, 2 * pair))
-		return pair;
-	/* The first that runs. */
-	for (pair = 0; pair + 1 < n && !runs(port, 2 * pair);)
-		pair++;
-	return pair;
+	return lane->to[lane->nr_to > 1 ?
+			(frame[10] ^ frame[11]) % lane->nr_to : 0];
 }
 
 /* Counts what the guest got: of frames that were taken some may be dropped. */
-static unsigned int give(struct port *port, unsigned int queue,
+static unsigned int give(struct lane *lane, unsigned int queue,
 			 struct vhx_pkt *const *pkts, unsigned int nr)
 {
+	struct vhx_device *dev = lane->port->dev;
 	struct vhx_queue_stats before, after;
 	uint64_t frames;
 
-	if (vhx_queue_get_stats(port->dev, queue, &before, sizeof(before)))
+	if (vhx_queue_get_stats(dev, queue, &before, sizeof(before)))
 		return 0;
-	nr = vhx_enqueue_burst(port->dev, queue, pkts, nr);
-	vhx_queue_get_stats(port->dev, queue, &after, sizeof(after));
+	nr = vhx_enqueue_burst(dev, queue, pkts, nr);
+	vhx_queue_get_stats(dev, queue, &after, sizeof(after));
 	frames = after.frames - before.frames;
-	port->stats.tx += frames;
-	port->stats.tx_bytes += after.bytes - before.bytes;
-	port->stats.drop_guest += nr - frames;
+	lane->stats.tx += frames;
+	lane->stats.tx_bytes += after.bytes - before.bytes;
+	lane->stats.drop_guest += nr - frames;
 	return nr;
 }
 
-static unsigned int vhost_send(struct port *port, struct vhx_pkt *const *pkts,
+static unsigned int vhost_send(struct lane *lane, struct vhx_pkt *const *pkts,
 			       unsigned int nr)
 {
 	unsigned int i, end, done, pair;
 
 	for (i = 0; i < nr; i = end) {
-		pair = pair_of(port, pkts[i]);
-		for (end = i + 1; end < nr && pair_of(port, pkts[end]) == pair;)
+		pair = pair_of(lane, pkts[i]);
+		for (end = i + 1; end < nr && pair_of(lane, pkts[end]) == pair;)
 			end++;
-		done = give(port, 2 * pair, pkts + i, end - i);
+		done = give(lane, 2 * pair, pkts + i, end - i);
 		if (done < end - i)
 			return i + done;
 	}
 	return nr;
 }
 
-/* A transmitq, or a queue to the guest while frames wait for its buffers. */
-static bool is_watched(const struct port *port, unsigned int queue)
+/* Return: whether there is something already. */
+static bool notify(struct lane *lane, bool is_on)
 {
-	return runs(port, queue) && (queue & 1 || port->nr_kept);
-}
-
-static void notify(struct port *port, bool is_on, bool *has_more)
-{
-	unsigned int queue;
-
-	for (queue = 0; queue < vhx_device_queues(port->dev); queue++)
-		if (is_watched(port, queue) &&
-		    vhx_queue_notification(port->dev, queue, is_on) > 0)
-			*has_more = true;
-}
-
-static bool vhost_arm(struct port *port)
-{
+	struct vhx_device *dev = lane->port->dev;
 	bool has_more = false;
+	unsigned int i;
 
-	notify(port, true, &has_more);
+	for (i = 0; i < lane->nr_from; i++)
+		has_more |= vhx_queue_notification(dev, 2u * lane->from[i] + 1,
+						   is_on) > 0;
+	/* And of buffers while frames wait for them. */
+	for (i = 0; lane->nr_kept && i < lane->nr_to; i++)
+		has_more |= vhx_queue_notification(dev, 2u * lane->to[i],
+						   is_on) > 0;
 	return has_more;
 }
 
-static void vhost_disarm(struct port *port)
+static bool vhost_arm(struct lane *lane)
 {
-	bool has_more;
+	return notify(lane, true);
+}
 
-	notify(port, false, &has_more);
+static void vhost_disarm(struct lane *lane)
+{
+	notify(lane, false);
 }
 
 /* Descriptors that the peers of all ports may take. */
@@ -222,23 +205,18 @@ static void destroy_device(struct vhx_device *dev, void *arg)
 	plane_unlock();
 }
 
-static void watch(struct port *port, unsigned int queue, int fd)
+static void watch(struct port *port, unsigned int queue, bool is_on, int fd)
 {
-	port->queues[queue / 8] |= (uint8_t)(1 << queue % 8);
+	unsigned int thread = lanes_thread(port, queue / 2);
+
+	lanes_set(port, queue, is_on);
 	if (fd < 0)
-		port->nr_polled += queue & 1;
-	else if (plane_watch(fd))
+		port->lane[thread].nr_polled += is_on ? queue & 1 : -(queue & 1);
+	else if (!is_on)
+		plane_unwatch(thread, fd);
+	else if (plane_watch(thread, fd))
 		fprintf(stderr, "vhx-switch: %s: queue %u: its kicks cannot be watched: %s\n",
 			port->name, queue, strerror(errno));
-}
-
-static void unwatch(struct port *port, unsigned int queue, int fd)
-{
-	port->queues[queue / 8] &= (uint8_t)~(1 << queue % 8);
-	if (fd < 0)
-		port->nr_polled -= queue & 1;
-	else
-		plane_unwatch(fd);
 }
 
 static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
@@ -249,7 +227,7 @@ static void vring_state_changed(struct vhx_device *dev, unsigned int queue,
 
 	plane_lock();
 	if (port->dev == dev)
-		(is_enabled ? watch : unwatch)(port, queue, fd);
+		watch(port, queue, is_enabled, fd);
 	plane_unlock();
 }
 
@@ -386,13 +364,13 @@ int port_vhost_open(struct port *port, const struct spec *spec, char *why,
 	if (err)
 		return err;
 	port->why = "no guest has come";
+	port->pairs = spec->pairs;
 	err = set_up(port, spec);
 	if (err) {
 		snprintf(why, size, "%s: %s", port->path, strerror(-err));
 		vhx_driver_unregister(port->driver);
 		return err;
 	}
-	port->pairs = spec->pairs;
 	nr_fds += fds_of(spec->pairs);
 	return 0;
 }

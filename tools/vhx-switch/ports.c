@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "mac.h"
 #include "out.h"
 #include "plane.h"
@@ -181,6 +182,7 @@ static int parse(struct port *port, struct spec *spec, char *text, char *why,
 
 static void destroy(struct port *port)
 {
+	lanes_close(port);
 	free(port->trunk);
 	free(port);
 }
@@ -225,6 +227,11 @@ int ports_add(const char *text, char *why, size_t size)
 	place = err;
 	if (err < 0)
 		goto err_free;
+	err = lanes_open(port);
+	if (err) {
+		snprintf(why, size, "out of memory");
+		goto err_free;
+	}
 	err = port->ops == &port_tap_ops ? port_tap_open(port, why, size) :
 		port_vhost_open(port, &spec, why, size);
 	if (err)
@@ -255,10 +262,10 @@ int ports_remove(const char *name)
 		if (ports[i] == port)
 			ports[i] = NULL;
 	mac_forget(port);
-	plane_unlock();
-	/* Callbacks of its devices come from here, and lock the plane. */
-	port->ops->close(port);
 	out_drop(port);
+	plane_unlock();
+	/* Callbacks of its devices come from here, and lock the planes. */
+	port->ops->close(port);
 	destroy(port);
 	return 0;
 }

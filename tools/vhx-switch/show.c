@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the switch tells of itself. It is noted with the plane locked, and put in
+ * What the switch tells of itself. It is noted with all planes locked, and put in
  * words without: frames do not wait for a reader.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "mac.h"
 #include "plane.h"
 #include "show.h"
@@ -15,12 +16,14 @@
  * struct snapshot - the ports at one time
  * @nr: how many
  * @port: copies of them
+ * @stats: their counters, of all lanes
  * @to: of a guest that is there: counters of queues to it, summed up
  * @from: the same, of queues from it
  */
 struct snapshot {
 	unsigned int nr;
 	struct port port[PORTS_MAX];
+	struct port_stats stats[PORTS_MAX];
 	struct vhx_queue_stats to[PORTS_MAX];
 	struct vhx_queue_stats from[PORTS_MAX];
 };
@@ -57,6 +60,7 @@ static struct snapshot *take_ports(void)
 		if (!ports[i])
 			continue;
 		shot->port[shot->nr] = *ports[i];
+		lanes_sum(ports[i], &shot->stats[shot->nr]);
 		if (ports[i]->dev)
 			add_queues(shot, ports[i]->dev);
 		shot->nr++;
@@ -91,13 +95,13 @@ static uint64_t bad_of(const struct snapshot *shot, unsigned int i)
 {
 	const struct vhx_queue_stats *from = &shot->from[i];
 
-	return shot->port[i].stats.drop_bad + from->drop_size +
+	return shot->stats[i].drop_bad + from->drop_size +
 	       from->drop_format + from->drop_room + from->drop_disabled;
 }
 
 static uint64_t drops_of(const struct snapshot *shot, unsigned int i)
 {
-	const struct port_stats *s = &shot->port[i].stats;
+	const struct port_stats *s = &shot->stats[i];
 
 	return s->drop_full + s->drop_down + s->drop_guest + s->drop_vlan +
 	       s->drop_reserved + bad_of(shot, i);
@@ -112,7 +116,7 @@ static void put_port(FILE *out, const struct snapshot *shot, unsigned int i)
 {
 	const struct vhx_queue_stats *to = &shot->to[i], *from = &shot->from[i];
 	const struct port *port = &shot->port[i];
-	const struct port_stats *s = &port->stats;
+	const struct port_stats *s = &shot->stats[i];
 
 	fputs("{\"name\": ", out);
 	put_json(out, port->name);
@@ -173,7 +177,7 @@ int show_ports(FILE *out, bool is_json)
 			"tx_bytes", "drops", "why");
 	for (i = 0; !is_json && i < shot->nr; i++) {
 		const struct port *port = &shot->port[i];
-		const struct port_stats *s = &port->stats;
+		const struct port_stats *s = &shot->stats[i];
 
 		fprintf(out, "%-16s %-10s %-5s %5u %10ju %12ju %10ju %12ju %8ju %s\n",
 			port->name, port->ops->kind, state_of(port), port->vlan,
@@ -200,7 +204,7 @@ int show_drops(FILE *out, bool is_json)
 	fprintf(out, "%-16s %8s %8s %8s %8s %8s %8s\n", "port", "full", "down",
 		"guest", "vlan", "reserved", "bad");
 	for (i = 0; i < shot->nr; i++) {
-		const struct port_stats *s = &shot->port[i].stats;
+		const struct port_stats *s = &shot->stats[i];
 
 		fprintf(out, "%-16s %8ju %8ju %8ju %8ju %8ju %8ju\n",
 			shot->port[i].name, s->drop_full,
@@ -231,7 +235,7 @@ static void put_mac(FILE *out, const struct mac_seen *seen, const char *port,
 	fputc('}', out);
 }
 
-/* A port at a time: the plane goes on between two. Return: 0, -ENOMEM. */
+/* A port at a time: planes go on between two. Return: 0, -ENOMEM. */
 int show_macs(FILE *out, bool is_json)
 {
 	struct mac_seen *seen = calloc(MACS_OF_PORT, sizeof(*seen));

@@ -3,8 +3,9 @@
  * A learning switch between guests and taps: what all of it works with.
  *
  * Threads: main answers the control socket, libvhx's session runs callbacks as
- * guests come and go, and the plane moves frames. What the plane works with changes
- * under plane_lock() alone, which is for the first two.
+ * guests come and go, and planes move frames, each on a thread of its own. Ports
+ * change under plane_lock() alone, which is for the first two and stops all planes.
+ * What a plane writes while it runs is in its own lane of each port.
  */
 #ifndef SWITCH_H
 #define SWITCH_H
@@ -16,15 +17,19 @@
 #include <vhx/vhx.h>
 
 #define PORTS_MAX	64
+#define PAIRS_MAX	(VHX_QUEUES_MAX / 2)
+#define THREADS_MAX	16
 #define BURST		VHX_PKTS_MAX
 #define VLAN_MAX	4094
 /* Before a frame there is room for a VLAN tag. */
 #define HEADROOM	4
 #define NAME_LEN	64
 #define PATH_LEN	108
-/* Frames that wait for a guest. */
+/* Frames that wait for a guest, in a lane. */
 #define KEPT_MAX	256
+#define CACHE_LINE	64
 
+struct lane;
 struct port;
 struct kept;
 struct mac;
@@ -34,10 +39,11 @@ struct mac;
  * @kind: its name
  * @key: what a description needs, kept as the port's path
  * @keeps: frames that @send did not take wait for the next time
- * @recv: up to BURST frames into packets of the plane's. Return: how many
- * @send: give frames out; does not wait, and counts. Return: how many were taken
- * @arm: ask to be woken by what plane_watch() was told. Return: whether there is
- *       something already
+ * @recv: up to BURST frames of the lane's pairs. Return: how many
+ * @send: give frames out by the lane's pairs; does not wait, and counts. Return:
+ *        how many were taken
+ * @arm: ask to be woken by what plane_watch() was told of the lane's pairs. Return:
+ *       whether there is something already
  * @disarm: be woken no more; a hint
  * @close: end it
  */
@@ -45,11 +51,11 @@ struct port_ops {
 	const char *kind;
 	const char *key;
 	bool keeps;
-	unsigned int (*recv)(struct port *port, struct vhx_pkt *const *pkts);
-	unsigned int (*send)(struct port *port, struct vhx_pkt *const *pkts,
+	unsigned int (*recv)(struct lane *lane, struct vhx_pkt *const *pkts);
+	unsigned int (*send)(struct lane *lane, struct vhx_pkt *const *pkts,
 			     unsigned int nr);
-	bool (*arm)(struct port *port);
-	void (*disarm)(struct port *port);
+	bool (*arm)(struct lane *lane);
+	void (*disarm)(struct lane *lane);
 	void (*close)(struct port *port);
 };
 
@@ -79,6 +85,38 @@ struct port_stats {
 	uint64_t drop_bad;
 };
 
+/**
+ * struct lane - what one thread has of a port: queue pairs, frames for it, counters
+ * @port: the port
+ * @nr_from: pairs of the thread's that frames come from
+ * @nr_to: pairs of the thread's that frames can go to
+ * @nr_polled: transmitqs of these that run without kicks
+ * @turn: which of @from is looked at first
+ * @from: which pairs
+ * @to: which pairs; the first is always one to try
+ * @stats: counters
+ * @out: what is to be sent
+ * @nr_out: how many
+ * @kept: those that wait, a ring
+ * @first_kept: the oldest of them
+ * @nr_kept: how many
+ */
+struct lane {
+	struct port *port;
+	unsigned int nr_from;
+	unsigned int nr_to;
+	unsigned int nr_polled;
+	unsigned int turn;
+	uint8_t from[PAIRS_MAX];
+	uint8_t to[PAIRS_MAX];
+	struct port_stats stats;
+	struct vhx_pkt *out[BURST];
+	unsigned int nr_out;
+	struct kept *kept[KEPT_MAX];
+	unsigned int first_kept;
+	unsigned int nr_kept;
+} __attribute__((aligned(CACHE_LINE)));
+
 /* Whether somebody is there; gone: what was there is not any more. */
 enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
 
@@ -89,26 +127,20 @@ enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
  * @path: socket, or the name of a tap or a node
  * @state: whether somebody is there
  * @why: in words, if not
- * @is_lost: of a tap: the plane found it deleted; main is to see to it
+ * @is_lost: of a tap: a plane found it deleted; main is to see to it
  * @vlan: access port: of its frames, which have no tag; 0: no VLAN
  * @trunk: bitmap of VLANs whose frames have tags here, or NULL
  * @gso: kinds of long frames that it takes, by bit of VIRTIO_NET_HDR_GSO_*
  * @driver: of a guest: libvhx's
  * @dev: of a guest: its device while @state is PORT_UP
- * @queues: of a guest: bitmap of queues that run
- * @nr_polled: of a guest: transmitqs that run without kicks
- * @pairs: of a guest: queue pairs that it may have
- * @turn: of a guest: the pair that is looked at first
+ * @queues: bitmap of queues that run; a tap has one pair
+ * @pairs: queue pairs that it may have
+ * @thread: of its first pair; that of the others follow in turn
+ * @lane: one a thread
  * @fd: tap
- * @stats: counters
  * @macs: addresses that were learnt here, the last one first
  * @oldest_mac: the last of them
  * @nr_macs: how many
- * @out: what is to be sent, by the plane
- * @nr_out: how many
- * @kept: those that wait, a ring
- * @first_kept: the oldest of them
- * @nr_kept: how many
  */
 struct port {
 	const struct port_ops *ops;
@@ -123,19 +155,13 @@ struct port {
 	struct vhx_driver *driver;
 	struct vhx_device *dev;
 	uint8_t queues[VHX_QUEUES_MAX / 8];
-	unsigned int nr_polled;
 	unsigned int pairs;
-	unsigned int turn;
+	unsigned int thread;
+	struct lane *lane;
 	int fd;
-	struct port_stats stats;
 	struct mac *macs;
 	struct mac *oldest_mac;
 	unsigned int nr_macs;
-	struct vhx_pkt *out[BURST];
-	unsigned int nr_out;
-	struct kept *kept[KEPT_MAX];
-	unsigned int first_kept;
-	unsigned int nr_kept;
 };
 
 static inline bool port_has_vlan(const struct port *port, unsigned int vlan)
@@ -150,12 +176,14 @@ static inline bool port_has_vlan(const struct port *port, unsigned int vlan)
  * @has_offload: frames may lack a checksum or be longer than a segment
  * @has_link_local: frames to 01-80-C2-00-00-0x are forwarded
  * @age_s: a MAC address that was silent for so long is forgotten
+ * @threads: how many move frames
  */
 struct config {
 	struct vhx_session *session;
 	bool has_offload;
 	bool has_link_local;
 	unsigned int age_s;
+	unsigned int threads;
 };
 
 extern struct config config;
