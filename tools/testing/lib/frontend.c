@@ -265,25 +265,32 @@ int front_addr(struct front *f, unsigned int q)
 	return front_ack(f, SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 }
 
-/* All of a ring but the first kick; it is enabled. */
+/* All of a ring as queue @index but the first kick; it is enabled. */
+int front_queue(struct front *f, struct vq *vq, unsigned int index)
+{
+	struct vhost_vring_addr addr;
+	int ret = front_state(f, SET_VRING_NUM, index, vq->num);
+
+	vq_addr(vq, &addr);
+	addr.index = index;
+	if (!ret)
+		ret = front_state(f, SET_VRING_BASE, index, vq_base_after(vq, 0));
+	if (!ret)
+		ret = front_ack(f, SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	if (!ret)
+		ret = front_fd(f, SET_VRING_CALL, index, vq->call);
+	if (!ret)
+		ret = front_fd(f, SET_VRING_ERR, index, vq->err);
+	if (!ret)
+		ret = front_fd(f, SET_VRING_KICK, index, vq->kick);
+	return ret ? ret : front_state(f, SET_VRING_ENABLE, index, 1);
+}
+
 int front_ring(struct front *f, unsigned int q, unsigned int num)
 {
-	struct vq *vq = &f->d.vq[q];
 	int ret = front_layout(f, q, num);
 
-	if (!ret)
-		ret = front_state(f, SET_VRING_NUM, q, num);
-	if (!ret)
-		ret = front_state(f, SET_VRING_BASE, q, vq_base_after(vq, 0));
-	if (!ret)
-		ret = front_addr(f, q);
-	if (!ret)
-		ret = front_fd(f, SET_VRING_CALL, q, vq->call);
-	if (!ret)
-		ret = front_fd(f, SET_VRING_ERR, q, vq->err);
-	if (!ret)
-		ret = front_fd(f, SET_VRING_KICK, q, vq->kick);
-	return ret ? ret : front_state(f, SET_VRING_ENABLE, q, 1);
+	return ret ? ret : front_queue(f, &f->d.vq[q], q);
 }
 
 /* Return: the base */

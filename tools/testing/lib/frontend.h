@@ -70,6 +70,7 @@ int front_add_region(struct front *f, const struct region *region, int fd);
 int front_remove_region(struct front *f, const struct region *region);
 int front_layout(struct front *f, unsigned int q, unsigned int num);
 int front_addr(struct front *f, unsigned int q);
+int front_queue(struct front *f, struct vq *vq, unsigned int index);
 int front_ring(struct front *f, unsigned int q, unsigned int num);
 int64_t front_stop(struct front *f, unsigned int q);
 int front_begin(struct front *f, const char *path, uint64_t features);
