@@ -16,8 +16,10 @@ int lanes_open(struct port *port)
 	if (!port->lane)
 		return -ENOMEM;
 	memset(port->lane, 0, size);
-	for (i = 0; i < config.threads; i++)
+	for (i = 0; i < config.threads; i++) {
 		port->lane[i].port = port;
+		port->lane[i].via = &port->lane[port->thread];
+	}
 	return 0;
 }
 
@@ -29,6 +31,21 @@ void lanes_close(struct port *port)
 static bool runs(const struct port *port, unsigned int queue)
 {
 	return port->queues[queue / 8] & 1 << queue % 8;
+}
+
+/* Where frames go from a thread: those with the same sender and way stay in order. */
+static struct lane *via_of(const struct port *port, unsigned int thread)
+{
+	struct lane *lane;
+	unsigned int i;
+
+	for (i = 0; i < config.threads; i++) {
+		lane = &port->lane[(thread + i) % config.threads];
+		if (lane->nr_to)
+			return lane;
+	}
+	/* They wait where the first pair is going to be. */
+	return &port->lane[port->thread];
 }
 
 /* A queue comes or goes; with all planes locked. */
@@ -52,6 +69,8 @@ void lanes_set(struct port *port, unsigned int queue, bool is_running)
 		if (runs(port, 2 * i + 1))
 			lane->from[lane->nr_from++] = (uint8_t)i;
 	}
+	for (i = 0; i < config.threads; i++)
+		port->lane[i].via = via_of(port, i);
 }
 
 /* What all lanes counted. */

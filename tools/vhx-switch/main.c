@@ -17,6 +17,7 @@
 #define CTL_PATH	"/run/vhx-switch.ctl"
 /* Options without a letter. */
 #define LINK_LOCAL	256
+#define THREADS		257
 /* How often ports are looked after. */
 #define LOOK_MS		1000
 
@@ -39,6 +40,8 @@ static const char doc[] =
 	"                 or the node or tap\n"
 	"  vlan=N         frames have no tag here, and are of VLAN N\n"
 	"  trunk=N:N...   frames of these VLANs have tags here\n"
+	"  thread=N       the thread of its first queue pair, from 0; those of further\n"
+	"                 pairs follow in turn. Else the one with the fewest ports\n"
 	"\n"
 	"mode= and group= are the rights of a socket (0700, and those of its user).\n"
 	"memory=any takes guest memory that is no memfd, nor a file of tmpfs or\n"
@@ -60,13 +63,14 @@ static const struct argp_option options[] = {
 	  "forget an address that was silent so long (300)", 0 },
 	{ "link-local", LINK_LOCAL, NULL, 0,
 	  "forward what is for the next bridge (STP, LLDP, 802.1X)", 0 },
+	{ "threads", THREADS, "N", 0, "threads that move frames, 1 to 16 (1)", 0 },
 	{ "verbose", 'v', NULL, 0, "say who comes and goes", 0 },
 	{ 0 }
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	int age;
+	int n;
 
 	switch (key) {
 	case 'p':
@@ -81,14 +85,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		config.has_offload = true;
 		break;
 	case 'a':
-		age = ports_number(arg, 1, 1000000);
-		if (age < 0)
+		n = ports_number(arg, 1, 1000000);
+		if (n < 0)
 			argp_error(state, "--age=%s: seconds, from 1 to 1000000",
 				   arg);
-		config.age_s = (unsigned int)age;
+		config.age_s = (unsigned int)n;
 		break;
 	case LINK_LOCAL:
 		config.has_link_local = true;
+		break;
+	case THREADS:
+		n = ports_number(arg, 1, THREADS_MAX);
+		if (n < 0)
+			argp_error(state, "--threads=%s: from 1 to %d", arg,
+				   THREADS_MAX);
+		config.threads = (unsigned int)n;
 		break;
 	case 'v':
 		is_verbose = true;

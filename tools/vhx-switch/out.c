@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "gso.h"
+#include "inbox.h"
 #include "out.h"
 
 /* How long a frame waits; a guest that takes none for so long has stopped. */
@@ -61,13 +62,21 @@ static void forget(struct lane *lane, unsigned int nr)
 	}
 }
 
+/* Return: how many frames were taken, from the first on. */
+static unsigned int give(struct lane *lane, struct vhx_pkt *const *pkts,
+			 unsigned int nr)
+{
+	return lane->via == lane ? lane->port->ops->send(lane, pkts, nr) :
+				   inbox_send(lane, pkts, nr);
+}
+
 /* Sends frames that the port takes, behind those that wait. */
 static void put(struct lane *lane, struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	unsigned int done = 0;
 
 	if (nr && !lane->nr_kept)
-		done = lane->port->ops->send(lane, pkts, nr);
+		done = give(lane, pkts, nr);
 	for (; done < nr; done++)
 		keep(lane, pkts[done]);
 }
@@ -86,22 +95,6 @@ static void put_segments(struct lane *lane, const struct vhx_pkt *frame)
 	lane->stats.drop_full += !!at;
 }
 
-/* Sends what the plane put out. */
-void out_flush(struct lane *lane)
-{
-	unsigned int i, first = 0;
-
-	for (i = 0; i < lane->nr_out; i++) {
-		if (gso_fits(lane->port, lane->out[i]))
-			continue;
-		put(lane, lane->out + first, i - first);
-		put_segments(lane, lane->out[i]);
-		first = i + 1;
-	}
-	put(lane, lane->out + first, lane->nr_out - first);
-	lane->nr_out = 0;
-}
-
 /* Sends of those that wait what the port takes. Return: how many. */
 static unsigned int retry(struct lane *lane)
 {
@@ -112,11 +105,42 @@ static unsigned int retry(struct lane *lane)
 		for (nr = 0; nr < lane->nr_kept && nr < BURST; nr++)
 			pkts[nr] = &lane->kept[(lane->first_kept + nr) %
 					       KEPT_MAX]->pkt;
-		done = nr ? lane->port->ops->send(lane, pkts, nr) : 0;
+		done = nr ? give(lane, pkts, nr) : 0;
 		forget(lane, done);
 		sum += done;
 	} while (done == BURST);
 	return sum;
+}
+
+/* Whoever has the port's pairs cuts long frames: fewer bytes are handed over. */
+static void hand_over(struct lane *lane)
+{
+	/* What waited here when the pairs changed. */
+	retry(lane);
+	inbox_send(lane, lane->out, lane->nr_out);
+	lane->nr_out = 0;
+}
+
+/* Sends what the plane put out. */
+void out_flush(struct lane *lane)
+{
+	unsigned int i, first = 0;
+
+	if (!lane->nr_out)
+		return;
+	if (lane->via != lane) {
+		hand_over(lane);
+		return;
+	}
+	for (i = 0; i < lane->nr_out; i++) {
+		if (gso_fits(lane->port, lane->out[i]))
+			continue;
+		put(lane, lane->out + first, i - first);
+		put_segments(lane, lane->out[i]);
+		first = i + 1;
+	}
+	put(lane, lane->out + first, lane->nr_out - first);
+	lane->nr_out = 0;
 }
 
 /* Tries again with those that wait. Return: how many do no more. */
@@ -143,4 +167,5 @@ void out_drop(struct port *port)
 		lane->stats.drop_down += lane->nr_kept;
 		forget(lane, lane->nr_kept);
 	}
+	inbox_drop(port);
 }

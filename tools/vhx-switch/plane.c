@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@
 #include <linux/virtio_net.h>
 
 #include "gso.h"
+#include "inbox.h"
 #include "mac.h"
 #include "out.h"
 #include "plane.h"
@@ -22,7 +24,9 @@
 #define VLAN_HLEN	4
 #define VID_MASK	0xfff
 
-/* Rounds without a frame before the plane goes to sleep. */
+/* Parcels of other threads that a round opens. */
+#define PARCELS		PORTS_MAX
+/* Rounds without a frame before a plane goes to sleep. */
 #define IDLE_ROUNDS	200
 #define BUFFER_LEN	(HEADROOM + VHX_FRAME_LEN_MAX + 128)
 /* Wakes up now and then, whatever was missed. */
@@ -39,7 +43,7 @@ struct port *ports[PORTS_MAX];
  * @lock: what it works with, while it runs a round
  * @thread: its number, and of its lane of each port
  * @id: the thread
- * @wake: eventfd that ends its sleep
+ * @wake: eventfd of its inbox
  * @poller: epoll of @wake, and of kicks of its pairs
  * @buffers: BUFFER_LEN bytes for each frame of a burst
  * @pkt: frames of a burst
@@ -63,12 +67,10 @@ static bool is_ending;
 
 static void wake_all(void)
 {
-	const uint64_t one = 1;
 	unsigned int i;
 
 	for (i = 0; i < nr_planes; i++)
-		if (write(planes[i].wake, &one, sizeof(one)) != sizeof(one))
-			return;
+		inbox_wake(i);
 }
 
 /* Planes give way between two rounds, and after they were woken. */
@@ -306,9 +308,30 @@ static struct lane *lane_up(const struct plane *plane, unsigned int i)
 		&ports[i]->lane[plane->thread] : NULL;
 }
 
+/* Frames that other threads took in. Return: how many. */
+static unsigned int open_parcels(struct plane *plane)
+{
+	unsigned int i, k, nr = 0;
+	struct parcel *parcel;
+	struct port *port;
+
+	for (i = 0; i < PARCELS; i++) {
+		parcel = inbox_next(plane->thread);
+		if (!parcel)
+			break;
+		port = parcel->from->port;
+		for (k = 0; k < parcel->nr; k++)
+			put_out(plane, port, &parcel->pkt[k]);
+		out_flush(&port->lane[plane->thread]);
+		nr += parcel->nr;
+		inbox_free(parcel);
+	}
+	return nr;
+}
+
 static unsigned int serve_all(struct plane *plane)
 {
-	unsigned int i, nr = 0;
+	unsigned int i, nr = open_parcels(plane);
 	struct lane *lane;
 
 	for (i = 0; i < PORTS_MAX; i++) {
@@ -375,8 +398,12 @@ static bool sleep_for_more(struct plane *plane, int wait_ms)
 	uint64_t count;
 	int nr;
 
+	/* Something came since the last round. */
+	if (!inbox_may_sleep(plane->thread))
+		wait_ms = 0;
 	pthread_mutex_unlock(&plane->lock);
 	nr = epoll_wait(plane->poller, events, BURST, wait_ms);
+	inbox_slept(plane->thread);
 	if (read(plane->wake, &count, sizeof(count)) < 0)
 		count = 0;
 	pthread_mutex_lock(&plane->lock);
@@ -478,12 +505,24 @@ static int open_plane(struct plane *plane)
 		plane->pkts[i] = &plane->pkt[i];
 		plane->pkt[i].room = VHX_FRAME_LEN_MAX;
 	}
-	plane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	plane->wake = inbox_open(plane->thread);
 	plane->poller = epoll_create1(EPOLL_CLOEXEC);
 	if (plane->wake < 0 || plane->poller < 0 ||
 	    epoll_ctl(plane->poller, EPOLL_CTL_ADD, plane->wake, &event))
 		return -errno;
 	return 0;
+}
+
+/* Return: 0 or -errno. */
+static int start_plane(struct plane *plane)
+{
+	char name[16];
+	int err = pthread_create(&plane->id, NULL, run, plane);
+
+	snprintf(name, sizeof(name), "plane-%u", plane->thread);
+	if (!err)
+		pthread_setname_np(plane->id, name);
+	return -err;
 }
 
 /* Return: 0 or -errno: the program is to end. */
@@ -495,7 +534,7 @@ int plane_start(void)
 	for (; !err && nr_planes < config.threads; nr_planes++)
 		err = open_plane(&planes[nr_planes]);
 	for (i = 0; !err && i < nr_planes; i++)
-		err = -pthread_create(&planes[i].id, NULL, run, &planes[i]);
+		err = start_plane(&planes[i]);
 	return err;
 }
 
@@ -510,7 +549,7 @@ void plane_stop(void)
 		pthread_join(planes[i].id, NULL);
 	for (i = 0; i < nr_planes; i++) {
 		close(planes[i].poller);
-		close(planes[i].wake);
+		inbox_close(i);
 		free(planes[i].buffers);
 	}
 	mac_stop();

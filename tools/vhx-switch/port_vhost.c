@@ -29,7 +29,8 @@
 #define FDS_OF_QUEUE	4
 #define FDS_OF_PEER	4
 /* What the program has beside its guests: taps, clients of the control socket. */
-#define FDS_OF_SWITCH	(PORTS_MAX + 36)
+#define FDS_OF_SWITCH	(PORTS_MAX + 34)
+#define FDS_OF_THREAD	2
 
 static unsigned int vhost_recv(struct lane *lane, struct vhx_pkt *const *pkts)
 {
@@ -339,7 +340,8 @@ static int check_fds(unsigned int pairs, char *why, size_t size)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) ||
-	    nr_fds + fds_of(pairs) + FDS_OF_SWITCH <= limit.rlim_cur)
+	    nr_fds + fds_of(pairs) + FDS_OF_SWITCH +
+	    config.threads * FDS_OF_THREAD <= limit.rlim_cur)
 		return 0;
 	snprintf(why, size, "%u descriptors are not enough for its peers: allow more (ulimit -n, LimitNOFILE=), or have fewer ports or queues",
 		 (unsigned int)limit.rlim_cur);

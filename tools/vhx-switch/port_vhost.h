@@ -13,6 +13,7 @@
  * @pairs: vhost-user: queue pairs
  * @mode: vhost-user: rights of the socket
  * @group: vhost-user: group of the socket, or -1
+ * @thread: of the first pair; -1: any
  */
 struct spec {
 	bool is_client;
@@ -21,6 +22,7 @@ struct spec {
 	unsigned int pairs;
 	mode_t mode;
 	gid_t group;
+	int thread;
 };
 
 extern const struct port_ops port_vhost_ops, port_cuse_ops;

@@ -121,7 +121,10 @@ static int set_key(struct port *port, struct spec *spec, const char *key,
 		return set_group(spec, val);
 	if (!strcmp(key, "trunk"))
 		return set_trunk(port, val);
-	if (!strcmp(key, "queues")) {
+	if (!strcmp(key, "thread")) {
+		n = ports_number(val, 0, THREADS_MAX - 1);
+		spec->thread = n;
+	} else if (!strcmp(key, "queues")) {
 		n = ports_number(val, 1, VHX_QUEUES_MAX / 2);
 		spec->pairs = (unsigned int)n;
 	} else if (!strcmp(key, "vlan")) {
@@ -166,6 +169,11 @@ static int parse(struct port *port, struct spec *spec, char *text, char *why,
 		snprintf(why, size, "client: the socket is the other side's: no mode= or group=");
 		return -EINVAL;
 	}
+	if (spec->thread >= (int)config.threads) {
+		snprintf(why, size, "thread=%d: the switch has %u, counted from 0: give it more by --threads",
+			 spec->thread, config.threads);
+		return -EINVAL;
+	}
 	if (!*port->path) {
 		snprintf(why, size, "%s: needs %s=", port->ops->kind,
 			 port->ops->key);
@@ -204,12 +212,26 @@ static int find_place(const struct port *port, char *why, size_t size)
 	return -ENOSPC;
 }
 
+/* The one that the fewest ports begin on. */
+static unsigned int find_thread(void)
+{
+	unsigned int nr[THREADS_MAX] = {}, i, best = 0;
+
+	for (i = 0; i < PORTS_MAX; i++)
+		if (ports[i])
+			nr[ports[i]->thread]++;
+	for (i = 1; i < config.threads; i++)
+		if (nr[i] < nr[best])
+			best = i;
+	return best;
+}
+
 /* Return: 0 or an errno, with @why. */
 int ports_add(const char *text, char *why, size_t size)
 {
 	struct spec spec = {
 		.is_mergeable = true, .pairs = 1, .mode = MODE,
-		.group = NO_GROUP,
+		.group = NO_GROUP, .thread = -1,
 	};
 	struct port *port = calloc(1, sizeof(*port));
 	char *words = strdup(text);
@@ -227,6 +249,8 @@ int ports_add(const char *text, char *why, size_t size)
 	place = err;
 	if (err < 0)
 		goto err_free;
+	port->thread = spec.thread < 0 ? find_thread() :
+		(unsigned int)spec.thread;
 	err = lanes_open(port);
 	if (err) {
 		snprintf(why, size, "out of memory");

@@ -12,6 +12,9 @@
 #include "plane.h"
 #include "show.h"
 
+/* "15," for each. */
+#define THREADS_TEXT	(3 * THREADS_MAX + 1)
+
 /**
  * struct snapshot - the ports at one time
  * @nr: how many
@@ -112,11 +115,24 @@ static void put_number(FILE *out, const char *name, uint64_t val)
 	fprintf(out, ", \"%s\": %ju", name, val);
 }
 
+/* Threads that have pairs of it, that of the first pair first. */
+static const char *threads_of(const struct port *port, char text[THREADS_TEXT])
+{
+	unsigned int i;
+	int at = 0;
+
+	for (i = 0; i < port->pairs && i < config.threads; i++)
+		at += sprintf(text + at, "%s%u", i ? "," : "",
+			      lanes_thread(port, i));
+	return text;
+}
+
 static void put_port(FILE *out, const struct snapshot *shot, unsigned int i)
 {
 	const struct vhx_queue_stats *to = &shot->to[i], *from = &shot->from[i];
 	const struct port *port = &shot->port[i];
 	const struct port_stats *s = &shot->stats[i];
+	char threads[THREADS_TEXT];
 
 	fputs("{\"name\": ", out);
 	put_json(out, port->name);
@@ -125,6 +141,7 @@ static void put_port(FILE *out, const struct snapshot *shot, unsigned int i)
 	fprintf(out, ", \"up\": %s, \"state\": \"%s\", \"why\": ",
 		port->state == PORT_UP ? "true" : "false", state_of(port));
 	put_json(out, port->state == PORT_UP || !port->why ? "" : port->why);
+	fprintf(out, ", \"threads\": [%s]", threads_of(port, threads));
 	put_number(out, "vlan", port->vlan);
 	put_number(out, "rx", s->rx);
 	put_number(out, "rx_bytes", s->rx_bytes);
@@ -172,18 +189,19 @@ int show_ports(FILE *out, bool is_json)
 	if (is_json)
 		put_ports_json(out, shot);
 	else
-		fprintf(out, "%-16s %-10s %-5s %5s %10s %12s %10s %12s %8s %s\n",
+		fprintf(out, "%-16s %-10s %-5s %5s %10s %12s %10s %12s %8s %-7s %s\n",
 			"port", "kind", "state", "vlan", "rx", "rx_bytes", "tx",
-			"tx_bytes", "drops", "why");
+			"tx_bytes", "drops", "threads", "why");
 	for (i = 0; !is_json && i < shot->nr; i++) {
 		const struct port *port = &shot->port[i];
 		const struct port_stats *s = &shot->stats[i];
+		char threads[THREADS_TEXT];
 
-		fprintf(out, "%-16s %-10s %-5s %5u %10ju %12ju %10ju %12ju %8ju %s\n",
+		fprintf(out, "%-16s %-10s %-5s %5u %10ju %12ju %10ju %12ju %8ju %-7s %s\n",
 			port->name, port->ops->kind, state_of(port), port->vlan,
 			s->rx, s->rx_bytes, s->tx,
 			s->tx_bytes,
-			drops_of(shot, i),
+			drops_of(shot, i), threads_of(port, threads),
 			port->state == PORT_UP || !port->why ? "" : port->why);
 	}
 	free(shot);

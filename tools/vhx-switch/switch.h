@@ -88,6 +88,7 @@ struct port_stats {
 /**
  * struct lane - what one thread has of a port: queue pairs, frames for it, counters
  * @port: the port
+ * @via: the lane that it sends by: itself, if the thread has a pair to the port
  * @nr_from: pairs of the thread's that frames come from
  * @nr_to: pairs of the thread's that frames can go to
  * @nr_polled: transmitqs of these that run without kicks
@@ -100,9 +101,13 @@ struct port_stats {
  * @kept: those that wait, a ring
  * @first_kept: the oldest of them
  * @nr_kept: how many
+ * @handed: bytes that were handed over to other threads
+ * @apart: other threads write what follows, and this one what is before
+ * @taken: of @handed, what those are done with
  */
 struct lane {
 	struct port *port;
+	struct lane *via;
 	unsigned int nr_from;
 	unsigned int nr_to;
 	unsigned int nr_polled;
@@ -115,6 +120,9 @@ struct lane {
 	struct kept *kept[KEPT_MAX];
 	unsigned int first_kept;
 	unsigned int nr_kept;
+	size_t handed;
+	uint8_t apart[CACHE_LINE];
+	size_t taken;
 } __attribute__((aligned(CACHE_LINE)));
 
 /* Whether somebody is there; gone: what was there is not any more. */

@@ -87,7 +87,7 @@ class Alone:
 
     def __init__(self, program):
         self.program, self.dir = program, tempfile.mkdtemp(prefix="vhx-alone-")
-        self.proc = None
+        self.proc, self.options_of_all = None, ()
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -106,7 +106,7 @@ class Alone:
     def switch(self, *specs, options=()):
         ports = [word for spec in specs for word in ("--port", spec)]
         self.proc = subprocess.Popen([self.program, "--ctl", self.path("ctl"),
-                                      *options, *ports],
+                                      *self.options_of_all, *options, *ports],
                                      stderr=subprocess.DEVNULL)
         try:
             until(lambda: self.ask("help")[0] == 0, "the switch does not answer")
@@ -144,6 +144,14 @@ class Alone:
                 (64, "--age=-5: seconds", "--age=-5", *tap),
                 (64, "--age=10x: seconds", "--age", "10x", *tap),
                 (64, "--age=0: seconds", "--age", "0", *tap),
+                (64, "--threads=0: from 1 to 16", "--threads=0", *tap),
+                (64, "--threads=17: from 1 to 16", "--threads=17", *tap),
+                (64, "--threads=2x: from 1 to 16", "--threads", "2x", *tap),
+                (1, "thread=2: the switch has 2, counted from 0: give it more by "
+                 "--threads", "--threads=2", "--port", user + ",thread=2"),
+                (1, "thread=1: the switch has 1,", "--port", user + ",thread=1"),
+                (1, "not understood", "--port", user + ",thread=16"),
+                (1, "not understood", "--port", user + ",thread=-1"),
                 (1, "a port has one of them", "--port", user + ",vlan=5,trunk=6"),
                 (1, "not understood", "--port", user + ",vlan=4095"),
                 (1, "not understood", "--port", user + ",queues=1x"),
@@ -206,6 +214,36 @@ class Alone:
             timeout=10, check=False)
         if done.returncode != 1 or "LimitNOFILE" not in done.stdout:
             raise Wrong(f"{done.returncode}: {done.stdout}")
+
+    # -- threads --------------------------------------------------------------
+
+    def threads(self):
+        """Ports begin on the thread that has the fewest, or where they shall."""
+        specs = [f"vhost-user,name={name},path={self.path(name)}{more}"
+                 for name, more in (("a", ""), ("b", ""), ("c", ",thread=0"),
+                                    ("d", ",thread=2,queues=2"), ("e", ""),
+                                    ("f", ",queues=8"))]
+        wanted = {"a": [0], "b": [1], "c": [0], "d": [2, 0], "e": [1],
+                  "f": [2, 0, 1]}
+        with self.switch(*specs, options=("--threads=3",)):
+            names = set()
+            for task in os.listdir(f"/proc/{self.proc.pid}/task"):
+                with open(f"/proc/{self.proc.pid}/task/{task}/comm") as file:
+                    names.add(file.read().strip())
+            if not names >= {"plane-0", "plane-1", "plane-2"}:
+                raise Wrong(str(names))
+            found = {name: port["threads"] for name, port in self.ports().items()}
+            if found != wanted:
+                raise Wrong(str(found))
+            head, *rows = self.ask("show", "ports")[1].splitlines()
+            at = head.split().index("threads")
+            if [row.split()[at] for row in rows] != \
+                    ["0", "1", "0", "2,0", "1", "2,0,1"]:
+                raise Wrong(str(rows))
+            self.ask("del", "b")
+            self.ask("add", specs[1].replace(",name=b", ",name=g"))
+            if self.ports()["g"]["threads"] != [1]:
+                raise Wrong(str(self.ports()["g"]))
 
     # -- taps -----------------------------------------------------------------
 
@@ -308,17 +346,21 @@ def main():
             file.write("1")
     suite = Suite("switch.alone", None)
     print("KTAP version 1", flush=True)
+    taps = (("tap_comes_back_ok", alone.tap_comes_back),
+            ("tap_of_several_queues_ok", alone.tap_of_several_queues),
+            ("vlans_ok", alone.vlans), ("link_local_ok", alone.link_local))
     for name, case in (
             ("options_refused_ok", alone.options),
             ("files_stay_ok", alone.files_stay),
             ("rights_of_a_socket_ok", alone.rights_of_a_socket),
             ("hang_up_signal_ok", alone.hang_up_signal),
             ("too_few_descriptors_ok", alone.descriptors),
-            ("tap_comes_back_ok", alone.tap_comes_back),
-            ("tap_of_several_queues_ok", alone.tap_of_several_queues),
-            ("vlans_ok", alone.vlans),
-            ("link_local_ok", alone.link_local)):
+            ("threads_ok", alone.threads), *taps):
         suite.case(name, case)
+    # one port after the other is on another thread
+    alone.options_of_all = ("--threads=2",)
+    for name, case in taps:
+        suite.case(f"two_threads.{name}", case)
     return not suite.end()
 
 
