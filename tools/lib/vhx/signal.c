@@ -13,6 +13,7 @@
 
 #define EVENTS	64		/* of vhx_signals.aio; the kernel has room for more */
 #define HEADS	4096		/* bytes of a vhx_uring: where its rings begin and end */
+#define TRIES	100		/* then it is not others that make it full */
 
 /**
  * vhx_signal_open - prepare for vhx_signal()
@@ -44,11 +45,16 @@ void vhx_signal_close(struct vhx_signals *signals)
 static int submit(struct vhx_signals *signals, struct iocb *iocb)
 {
 	struct io_event event[EVENTS];
+	unsigned int tries = 0;
 
+	/*
+	 * Completions were kept, which nobody looks at. If there are none, another
+	 * thread has just taken them out.
+	 */
 	while (syscall(SYS_io_submit, signals->aio, 1L, &iocb) != 1)
-		/* Completions were kept: nobody looks at them. */
-		if (errno != EAGAIN || syscall(SYS_io_getevents, signals->aio, 0L,
-					       (long)EVENTS, event, NULL) <= 0)
+		if (errno != EAGAIN || tries++ == TRIES ||
+		    syscall(SYS_io_getevents, signals->aio, 0L, (long)EVENTS,
+			    event, NULL) < 0)
 			return errno;
 	return 0;
 }
