@@ -369,7 +369,7 @@ static int measure_cores(const struct cell *cell, const char *name, int below[2]
 	int ret = open_both(cell);
 
 	for (unsigned int p = 0; p < PEERS && !ret; p++)
-		ret = cores_open(&peers[p].guest);
+		ret = guest_lanes(&peers[p].guest);
 	for (enum op op = DEQUEUE; op <= ENQUEUE && !ret; op++) {
 		unsigned int r, nr = setup.rounds;
 		double both[PEERS], mid;

@@ -40,7 +40,7 @@ struct cell {
 };
 
 /**
- * struct lane - a ring of the guest on a core of its own; lib_cores.c
+ * struct lane - a ring of the guest, as a polling driver has it; lib_lane.h
  * @vq: where it lies
  * @buf: of slot 0; those of the others follow
  * @gpa: of that
@@ -96,6 +96,7 @@ struct guest {
 int guest_open(struct guest *g, const struct cell *cell, const char *path);
 void guest_close(struct guest *g);
 void guest_mark(struct guest *g);
+int guest_lanes(struct guest *g);
 int guest_send(struct guest *g, bool checks);
 int guest_take_back(struct guest *g, bool checks);
 int guest_receive(struct guest *g, bool checks);
@@ -131,7 +132,6 @@ extern const struct peer_ops peer_vhx, peer_dpdk;
 
 /* lib_cores.c */
 int cores_start(int cpu);
-int cores_open(struct guest *g);
 int cores_move(const struct peer_ops *ops, struct guest *g, enum op op,
 	       unsigned int frames, uint64_t *time);
 

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest on a core of its own: a polling driver, at work while the device is.
- * A slot has the same buffer always, since both libraries complete in order.
- * Frames differ in every cache line, and who receives one compares all of it,
- * while the sender may write the next one where that came from.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <string.h>
 
-#include "lib_bench.h"
-
-#define F_AVAIL		(1 << VRING_PACKED_DESC_F_AVAIL)
-#define F_USED		(1 << VRING_PACKED_DESC_F_USED)
-#define LINE		64	/* bytes */
-#define AHEAD		4	/* frames */
-#define LATE_MS		1000
-#define LOOKS		0xffff	/* for nothing, before the clock is read */
+#include "lib_lane.h"
 
 /* What the guest's thread has to do; @is_ready and @is_done are its. */
 static struct {
@@ -32,133 +21,6 @@ static struct {
 	bool is_ready;
 	bool is_done;
 } job;
-
-/* How long nothing came. */
-struct patience {
-	int64_t end;
-	unsigned int looks;
-};
-
-static bool is_over(struct patience *p)
-{
-	if (++p->looks & LOOKS)
-		return false;
-	if (!p->end)
-		p->end = now_ms() + LATE_MS;
-	return now_ms() > p->end;
-}
-
-static unsigned int slot_of(uint32_t at)
-{
-	return at % RING;
-}
-
-/* The driver's wrap counter, which begins at 1. */
-static bool wrap_of(uint32_t at)
-{
-	return !(at / RING % 2);
-}
-
-static void lane_open(struct lane *l, struct vq *vq, uint8_t *buf,
-		      uint32_t len, uint16_t flags)
-{
-	*l = (struct lane){
-		.vq = vq, .buf = buf, .gpa = gpa(vq->dev, buf), .len = len,
-		.flags = flags,
-	};
-	for (unsigned int i = 0; i < RING && !is_packed(vq); i++)
-		vq->desc[i] = (struct vring_desc){
-			.addr = l->gpa + i * BUF_SIZE, .len = len,
-			.flags = flags,
-		};
-}
-
-/* The next buffer becomes available, when that is published. */
-static void lane_add(struct lane *l)
-{
-	unsigned int slot = slot_of(l->avail);
-	struct vring_packed_desc *desc = &l->vq->packed[slot];
-	uint16_t flags = l->flags | (wrap_of(l->avail) ? F_AVAIL : F_USED);
-
-	if (!is_packed(l->vq)) {
-		l->vq->avail->ring[slot] = slot;
-	} else {
-		desc->addr = l->gpa + slot * BUF_SIZE;
-		desc->len = l->len;
-		desc->id = slot;
-		if (l->avail == l->published)
-			l->held = flags;
-		else
-			desc->flags = flags;
-	}
-	l->avail++;
-}
-
-static void lane_publish(struct lane *l)
-{
-	unsigned int slot = slot_of(l->published);
-
-	if (l->avail == l->published)
-		return;
-	if (is_packed(l->vq))
-		__atomic_store_n(&l->vq->packed[slot].flags, l->held,
-				 __ATOMIC_RELEASE);
-	else
-		__atomic_store_n(&l->vq->avail->idx, (uint16_t)l->avail,
-				 __ATOMIC_RELEASE);
-	l->published = l->avail;
-}
-
-static bool is_used(struct lane *l)
-{
-	bool wrap = wrap_of(l->used);
-	uint16_t flags;
-
-	if (is_packed(l->vq)) {
-		flags = __atomic_load_n(&l->vq->packed[slot_of(l->used)].flags,
-					__ATOMIC_ACQUIRE);
-		return !(flags & F_AVAIL) != wrap && !(flags & F_USED) != wrap;
-	}
-	if (l->seen == l->used)
-		l->seen += (uint16_t)(__atomic_load_n(&l->vq->used->idx,
-						      __ATOMIC_ACQUIRE) -
-				      (uint16_t)l->seen);
-	return l->seen != l->used;
-}
-
-/* Return: the slot of the next buffer that was used, -EAGAIN, -EPROTO. */
-static int lane_pop(struct lane *l, uint32_t *len)
-{
-	unsigned int slot = slot_of(l->used), id;
-	const uint8_t *next;
-
-	if (l->used == l->published || !is_used(l))
-		return -EAGAIN;
-	if (is_packed(l->vq)) {
-		id = l->vq->packed[slot].id;
-		*len = l->vq->packed[slot].len;
-	} else {
-		id = l->vq->used->ring[slot].id;
-		*len = l->vq->used->ring[slot].len;
-	}
-	l->used++;
-	/* as PMDs do: else the guest is what an enqueue waits for */
-	next = l->buf + slot_of(l->used + AHEAD) * BUF_SIZE;
-	__builtin_prefetch(next);
-	__builtin_prefetch(next + LINE);
-	return id == slot ? (int)slot : -EPROTO;
-}
-
-/* What is the frame's own in each line, and at the end in the last byte. */
-static void number(uint8_t *frame, unsigned int len, uint32_t seq)
-{
-	unsigned int at;
-
-	seq *= 0x9e3779b1;
-	for (at = ETH_HLEN; at + sizeof(seq) <= len; at += LINE)
-		memcpy(frame + at, &seq, sizeof(seq));
-	memcpy(frame + len - sizeof(seq), &seq, sizeof(seq));
-}
 
 /* Takes buffers back when there is no room for a batch, as PMDs do. */
 static int send_all(struct guest *g, unsigned int frames)
@@ -189,16 +51,6 @@ static int send_all(struct guest *g, unsigned int frames)
 	}
 	g->sent = seq;
 	return 0;
-}
-
-static bool is_right(const struct guest *g, const uint8_t *buf, uint32_t len,
-		     const uint8_t *frame)
-{
-	static const struct virtio_net_hdr_mrg_rxbuf plain = { .num_buffers = 1 };
-	unsigned int hlen = g->front.d.hdr_len;
-
-	return len == hlen + g->cell->len && !memcmp(buf, &plain, hlen) &&
-	       !memcmp(buf + hlen, frame, g->cell->len);
 }
 
 static int receive_all(struct guest *g, unsigned int frames)
@@ -357,26 +209,6 @@ int cores_move(const struct peer_ops *ops, struct guest *g, enum op op,
 	if (op == ENQUEUE)
 		ops->drop(0, BATCH);
 	return ret;
-}
-
-/* All receive buffers of a guest that was opened are available already. */
-int cores_open(struct guest *g)
-{
-	unsigned int hlen = g->front.d.hdr_len;
-
-	for (unsigned int i = 0; i < RING; i++) {
-		if (g->rx_buf[i] != g->rx_area + i * BUF_SIZE)
-			return -EPROTO;
-		memset(g->tx_buf + i * BUF_SIZE, 0, hlen);
-		guest_frame(g, g->tx_buf + i * BUF_SIZE + hlen, 0);
-	}
-	lane_open(&g->lane[TX], &g->front.d.vq[TX], g->tx_buf,
-		  hlen + g->cell->len, 0);
-	lane_open(&g->lane[RX], &g->front.d.vq[RX], g->rx_area, g->cell->room,
-		  VRING_DESC_F_WRITE);
-	g->lane[RX].avail = RING;
-	g->lane[RX].published = RING;
-	return 0;
 }
 
 /*

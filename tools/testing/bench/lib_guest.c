@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest that drives either peer, by the rings of the kselftests. */
-#include <errno.h>
-#include <string.h>
-
-#include "lib_bench.h"
+#include "lib_lane.h"
 
 #define PROTOCOL_STATUS	BIT_ULL(16)
 #define DRIVER_OK	0xf	/* and what comes before it */
@@ -73,6 +70,40 @@ void guest_frame(const struct guest *g, uint8_t *frame, uint32_t seq)
 {
 	frame_fill(frame, g->cell->len, false, seq);
 	memcpy(frame + ETH_HLEN, &seq, sizeof(seq));
+}
+
+static void lane_open(struct lane *l, struct vq *vq, uint8_t *buf,
+		      uint32_t len, uint16_t flags)
+{
+	*l = (struct lane){
+		.vq = vq, .buf = buf, .gpa = gpa(vq->dev, buf), .len = len,
+		.flags = flags,
+	};
+	for (unsigned int i = 0; i < RING && !is_packed(vq); i++)
+		vq->desc[i] = (struct vring_desc){
+			.addr = l->gpa + i * BUF_SIZE, .len = len,
+			.flags = flags,
+		};
+}
+
+/* From here on its rings are lanes; all receive buffers are available already. */
+int guest_lanes(struct guest *g)
+{
+	unsigned int hlen = g->front.d.hdr_len;
+
+	for (unsigned int i = 0; i < RING; i++) {
+		if (g->rx_buf[i] != g->rx_area + i * BUF_SIZE)
+			return -EPROTO;
+		memset(g->tx_buf + i * BUF_SIZE, 0, hlen);
+		guest_frame(g, g->tx_buf + i * BUF_SIZE + hlen, 0);
+	}
+	lane_open(&g->lane[TX], &g->front.d.vq[TX], g->tx_buf,
+		  hlen + g->cell->len, 0);
+	lane_open(&g->lane[RX], &g->front.d.vq[RX], g->rx_area, g->cell->room,
+		  VRING_DESC_F_WRITE);
+	g->lane[RX].avail = RING;
+	g->lane[RX].published = RING;
+	return 0;
 }
 
 /* Sends a batch, of frames that differ if they are to be checked. */
