@@ -16,6 +16,8 @@ PROGRAMS = {
     "qemu-10.0": ("trixie", "qemu-system-x86"),
     "qemu-11.1": ("trixie-backports", "qemu-system-x86"),
     "ovs": ("bookworm", "openvswitch-switch"),
+    "ovs-dpdk": ("bookworm",
+                 "openvswitch-switch-dpdk,librte-mempool-ring23"),
     "dpdk": ("bookworm",
              "dpdk-dev,librte-net-virtio23,librte-mempool-ring23"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
