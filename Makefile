@@ -31,6 +31,7 @@ help:
 	@echo 'make bench        ring engine benchmark'
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
+	@echo 'make bench-switch vhx-switch beside Open vSwitch with DPDK: rate, latency, CPU'
 	@echo 'make docs         Documentation/ as HTML into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make clean        remove what a build in the tree made'
 
@@ -76,6 +77,9 @@ bench-net:
 
 bench-lib:
 	@tools/testing/bench/lib.sh
+
+bench-switch:
+	@tools/testing/bench/switch.sh
 
 docs: OUTPUT ?= /tmp/vhx-docs
 docs:
@@ -131,5 +135,5 @@ sign: vhx_net.ko
 vhx_net.ko:
 	$(MAKE) modules
 
-.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-lib docs install \
+.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-lib bench-switch docs install \
 	install-dkms install-updates uninstall sign
