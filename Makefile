@@ -31,7 +31,7 @@ help:
 	@echo 'make bench        ring engine benchmark'
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
-	@echo 'make bench-switch vhx-switch beside Open vSwitch with DPDK: rate, latency, CPU'
+	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
 	@echo 'make docs         Documentation/ as HTML into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make clean        remove what a build in the tree made'
 
@@ -80,6 +80,7 @@ bench-lib:
 
 bench-switch:
 	@tools/testing/bench/switch.sh
+	@tools/testing/bench/switch_vm.sh
 
 docs: OUTPUT ?= /tmp/vhx-docs
 docs:

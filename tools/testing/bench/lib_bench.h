@@ -94,6 +94,7 @@ struct guest {
 };
 
 int guest_open(struct guest *g, const struct cell *cell, const char *path);
+int guest_prepare(struct guest *g);
 void guest_close(struct guest *g);
 void guest_mark(struct guest *g);
 int guest_lanes(struct guest *g);

@@ -37,7 +37,26 @@ static int post_all(struct guest *g)
 	return 0;
 }
 
-/* Comes to @path; nobody calls it, it looks. */
+/*
+ * Its buffers, once it has memory and rings. Nobody calls it, it looks.
+ * Return: 0 or -ENOSPC
+ */
+int guest_prepare(struct guest *g)
+{
+	struct dev *d = &g->front.d;
+
+	g->used = (d->hdr_len + g->cell->len + g->cell->room - 1) /
+		  g->cell->room;
+	/* all in the last region, which begins at this */
+	g->tx_buf = guest_alloc(d, 2 * RING * BUF_SIZE, 1 << 20);
+	g->rx_area = g->tx_buf + RING * BUF_SIZE;
+	guest_mark(g);
+	for (unsigned int q = RX; q <= TX; q++)
+		vq_calls_off(&d->vq[q]);
+	return post_all(g);
+}
+
+/* Comes to @path. */
 int guest_open(struct guest *g, const struct cell *cell, const char *path)
 {
 	struct front *f = &g->front;
@@ -48,16 +67,7 @@ int guest_open(struct guest *g, const struct cell *cell, const char *path)
 	ret = front_open(f, path, cell->features, RING);
 	if (!ret && (f->protocol & PROTOCOL_STATUS))
 		ret = front_u64(f, SET_STATUS, DRIVER_OK);
-	if (ret)
-		return ret;
-	g->used = (f->d.hdr_len + cell->len + cell->room - 1) / cell->room;
-	/* all in the last region, which begins at this */
-	g->tx_buf = guest_alloc(&f->d, 2 * RING * BUF_SIZE, 1 << 20);
-	g->rx_area = g->tx_buf + RING * BUF_SIZE;
-	guest_mark(g);
-	for (unsigned int q = RX; q <= TX; q++)
-		vq_calls_off(&f->d.vq[q]);
-	return post_all(g);
+	return ret ? ret : guest_prepare(g);
 }
 
 void guest_close(struct guest *g)

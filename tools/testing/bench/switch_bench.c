@@ -5,7 +5,10 @@
  * While frames move, both sides have real-time scheduling. switch.sh starts the
  * switches.
  *
- *   switch_bench [-r ROUNDS] [-c CELL] NAME:PID:SOCKET:SOCKET...
+ *   switch_bench [-r ROUNDS] [-c CELL] NAME:PID:PORT:PORT...
+ *
+ * A port is a vhost-user socket, or NODE=TAP of /dev/vhost-net: then PID is 0, and
+ * what moves frames are threads that the kernel gives this process (Linux 6.4).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -84,7 +87,7 @@ static const struct row rows[] = {
 /**
  * struct side - one switch
  * @name: for the report
- * @pid: its process
+ * @pid: its process, which may be this one
  * @path: of its ports
  * @pair: its guests
  * @value: by round
@@ -134,7 +137,7 @@ static double median(double *val, unsigned int nr)
 
 /* -- the process of a switch ---------------------------------------------------- */
 
-/* Calls for each thread. Return: sum of what is returned and no errno. */
+/* Calls for each thread but this. Return: sum of what is returned and no errno. */
 static int64_t for_threads(const struct side *s, int64_t (*call)(int, int),
 			   int arg)
 {
@@ -148,7 +151,7 @@ static int64_t for_threads(const struct side *s, int64_t (*call)(int, int),
 	while (dir && (e = readdir(dir))) {
 		int tid = atoi(e->d_name);
 
-		ret = tid ? call(tid, arg) : 0;
+		ret = tid && tid != getpid() ? call(tid, arg) : 0;
 		sum += ret > 0 ? ret : 0;
 	}
 	if (dir)
@@ -177,11 +180,11 @@ static void run_ahead(const struct side *s, bool is_on)
 	set_priority(0, is_on);
 }
 
-/* All others stand still. */
+/* All other processes stand still. */
 static void turn_to(const struct side *s)
 {
 	for (unsigned int i = 0; i < nr_sides; i++)
-		if (&sides[i] != s)
+		if (&sides[i] != s && sides[i].pid != getpid())
 			kill(sides[i].pid, SIGSTOP);
 	kill(s->pid, SIGCONT);
 	usleep(SETTLE_US);
@@ -425,7 +428,8 @@ static int measure_all(void)
 {
 	int ret = 0;
 
-	print_wake_up();
+	if (!has_one_core)
+		print_wake_up();
 	printf("%-30s %-9s", "", "");
 	for (unsigned int i = 0; i < nr_sides; i++)
 		printf(" %10s", sides[i].name);
@@ -446,7 +450,7 @@ static void gauge_clock(void)
 	setup.ns = (double)(clock_ns() - ns) / (double)(cycles() - from);
 }
 
-/* NAME:PID:SOCKET:SOCKET. Return: whether it is that */
+/* NAME:PID:PORT:PORT. Return: whether it is that */
 static bool add_side(char *word)
 {
 	struct side *s = &sides[nr_sides++];
@@ -456,8 +460,10 @@ static bool add_side(char *word)
 	pid = strsep(&word, ":");
 	s->path[0] = strsep(&word, ":");
 	s->path[1] = word;
-	s->pid = s->path[1] ? atoi(pid) : 0;
-	return s->pid > 0;
+	if (!s->path[1])
+		return false;
+	s->pid = atoi(pid) ? atoi(pid) : getpid();
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -478,6 +484,7 @@ int main(int argc, char **argv)
 	while (optind < argc)
 		if (!add_side(argv[optind++]))
 			return 2;
+	has_one_core = sysconf(_SC_NPROCESSORS_ONLN) == 1;
 	gauge_clock();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return measure_all();

@@ -11,15 +11,20 @@
 
 #define SWITCH_CPU	0	/* as in switch.sh */
 
+/* Guests and switch take turns. */
+extern bool has_one_core;
+
 /**
  * struct pair - the guests of one switch
  * @a: sends; its number of frames is that of the pair
  * @b: receives
+ * @tap: of guests on /dev/vhost-net, else -1
  * @frame: that is sent, but for its number
  */
 struct pair {
 	struct guest a;
 	struct guest b;
+	int tap[2];
 	uint8_t frame[BUF_SIZE];
 };
 
@@ -35,6 +40,8 @@ struct stream {
 	uint64_t idle;
 };
 
+int guest_open_tap(struct guest *g, const struct cell *cell, const char *node,
+		   const char *name, int *tap);
 void pair_init(struct pair *p);
 int pair_open(struct pair *p, const struct cell *cell, char *const path[2]);
 void pair_close(struct pair *p);

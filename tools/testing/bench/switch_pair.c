@@ -4,14 +4,19 @@
  * number in its first line are checked, of every WHOLE-th all bytes: that one was
  * written anew in each line.
  */
+#include <sched.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib_lane.h"
 #include "switch_bench.h"
 
 #define WHOLE		17	/* frames; odd, or it would always be the same of a burst */
-#define GREETINGS	1000	/* until both are known */
+#define GREETINGS	1000	/* until both are known: a tap may take seconds */
 #define GREETING_NS	5000000
+
+bool has_one_core;
 
 uint64_t clock_ns(void)
 {
@@ -29,6 +34,13 @@ void sleep_until(uint64_t ns)
 
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
 		;
+}
+
+/* On one core the switch has its turn now. */
+static void relax(void)
+{
+	if (has_one_core)
+		sched_yield();
 }
 
 /* -- A, and B's answers -------------------------------------------------------- */
@@ -157,6 +169,8 @@ static int receive_rest(struct pair *p)
 		ret = receive_batch(p);
 		if (!ret && is_over(&patience))
 			ret = -ETIMEDOUT;
+		if (!ret)
+			relax();
 	}
 	return ret < 0 ? ret : take_back(&p->a);
 }
@@ -194,27 +208,42 @@ static int meet(struct pair *p)
 	return ret < 0 ? ret : 0;
 }
 
+/* By a socket, or by NODE=TAP. */
+static int open_guest(struct guest *g, const struct cell *cell,
+		      const char *path, int *tap)
+{
+	const char *name = strchr(path, '=');
+	char node[64];
+
+	if (!name)
+		return guest_open(g, cell, path);
+	snprintf(node, sizeof(node), "%.*s", (int)(name - path), path);
+	return guest_open_tap(g, cell, node, name + 1, tap);
+}
+
 /* Nothing that pair_close() would close. */
 void pair_init(struct pair *p)
 {
 	front_init(&p->a.front);
 	front_init(&p->b.front);
+	p->tap[0] = -1;
+	p->tap[1] = -1;
 }
 
 /**
  * pair_open - bring two guests to a switch
  * @p: the pair, after pair_init()
  * @cell: how they are
- * @path: sockets of two ports
+ * @path: of two ports: sockets, or NODE=TAP
  *
  * Return: 0, -EOPNOTSUPP: the switch lacks a feature, or another errno
  */
 int pair_open(struct pair *p, const struct cell *cell, char *const path[2])
 {
-	int ret = guest_open(&p->a, cell, path[0]);
+	int ret = open_guest(&p->a, cell, path[0], &p->tap[0]);
 
 	if (!ret)
-		ret = guest_open(&p->b, cell, path[1]);
+		ret = open_guest(&p->b, cell, path[1], &p->tap[1]);
 	if (!ret)
 		ret = guest_lanes(&p->a);
 	if (!ret)
@@ -228,6 +257,9 @@ void pair_close(struct pair *p)
 {
 	guest_close(&p->a);
 	guest_close(&p->b);
+	for (unsigned int i = 0; i < 2; i++)
+		if (p->tap[i] >= 0)
+			close(p->tap[i]);
 }
 
 /* The switch hears again where B is. Return: 0 or -errno */
@@ -240,6 +272,7 @@ int pair_greet(struct pair *p)
 		ret = drop_all(&p->a);
 		if (!ret && is_over(&patience))
 			return -ETIMEDOUT;
+		relax();
 	}
 	return ret < 0 ? ret : 0;
 }
@@ -261,8 +294,10 @@ int pair_stream(struct pair *p, uint64_t time, struct stream *s)
 		if (sent < 0)
 			return sent;
 		now = cycles();
-		if (!got && !sent)
+		if (!got && !sent) {
 			s->idle += now - last;
+			relax();
+		}
 		last = now;
 	} while (now - from < time);
 	s->frames = p->b.received - before;
@@ -281,9 +316,11 @@ int pair_ping(struct pair *p, uint64_t *time)
 	add_frame(p);
 	from = cycles();
 	lane_publish_kick(&p->a.lane[TX]);
-	while (!is_used(l))
+	while (!is_used(l)) {
 		if (is_over(&patience))
 			return -ETIMEDOUT;
+		relax();
+	}
 	*time = cycles() - from;
 	return receive_rest(p);
 }
