@@ -27,7 +27,7 @@
 /* Parcels of other threads that a round opens. */
 #define PARCELS		PORTS_MAX
 /* Rounds without a frame before a plane goes to sleep. */
-#define IDLE_ROUNDS	200
+#define IDLE_ROUNDS	50
 #define BUFFER_LEN	(HEADROOM + VHX_FRAME_LEN_MAX + 128)
 /* Wakes up now and then, whatever was missed. */
 #define SLEEP_MS	1000
@@ -282,14 +282,18 @@ static void flush_all(struct plane *plane, const uint16_t *tag)
 	}
 }
 
+/* Where a frame of a burst begins. */
+static uint8_t *frame_at(const struct plane *plane, unsigned int i)
+{
+	return plane->buffers + i * (size_t)BUFFER_LEN + HEADROOM;
+}
+
 static unsigned int serve(struct plane *plane, struct lane *lane)
 {
 	struct vhx_pkt *pkt = plane->pkt;
 	uint16_t tag[BURST];
 	unsigned int i, nr;
 
-	for (i = 0; i < BURST; i++)
-		pkt[i].data = plane->buffers + i * (size_t)BUFFER_LEN + HEADROOM;
 	nr = lane->port->ops->recv(lane, plane->pkts);
 	for (i = 0; i < nr; i++) {
 		lane->stats.rx++;
@@ -298,6 +302,9 @@ static unsigned int serve(struct plane *plane, struct lane *lane)
 	}
 	if (nr)
 		flush_all(plane, tag);
+	/* Tags had them begin elsewhere. */
+	for (i = 0; i < nr; i++)
+		pkt[i].data = frame_at(plane, i);
 	return nr;
 }
 
@@ -396,7 +403,7 @@ static bool sleep_for_more(struct plane *plane, int wait_ms)
 {
 	struct epoll_event events[BURST];
 	uint64_t count;
-	int nr;
+	int i, nr;
 
 	/* Something came since the last round. */
 	if (!inbox_may_sleep(plane->thread))
@@ -404,8 +411,10 @@ static bool sleep_for_more(struct plane *plane, int wait_ms)
 	pthread_mutex_unlock(&plane->lock);
 	nr = epoll_wait(plane->poller, events, BURST, wait_ms);
 	inbox_slept(plane->thread);
-	if (read(plane->wake, &count, sizeof(count)) < 0)
-		count = 0;
+	for (i = 0; i < nr; i++)
+		if (events[i].data.ptr &&
+		    read(plane->wake, &count, sizeof(count)) < 0)
+			count = 0;
 	pthread_mutex_lock(&plane->lock);
 	return nr;
 }
@@ -464,7 +473,7 @@ void plane_announce(struct port *from, const uint8_t *mac)
 		0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3,
 	};
 	struct plane *plane = &planes[from->thread];
-	uint8_t *data = plane->buffers + HEADROOM;
+	uint8_t *data = frame_at(plane, 0);
 	const uint16_t tag = from->vlan;
 	const struct port *owner = mac_find(mac, tag);
 
@@ -488,12 +497,13 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	mac_learn(mac, tag, from);
 	flood(plane, from, &plane->pkt[0], tag);
 	flush_all(plane, &tag);
+	plane->pkt[0].data = data;
 }
 
 /* Return: 0 or -errno. */
 static int open_plane(struct plane *plane)
 {
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = plane };
 	unsigned int i;
 
 	pthread_mutex_init(&plane->lock, NULL);
@@ -503,6 +513,7 @@ static int open_plane(struct plane *plane)
 		return -ENOMEM;
 	for (i = 0; i < BURST; i++) {
 		plane->pkts[i] = &plane->pkt[i];
+		plane->pkt[i].data = frame_at(plane, i);
 		plane->pkt[i].room = VHX_FRAME_LEN_MAX;
 	}
 	plane->wake = inbox_open(plane->thread);
