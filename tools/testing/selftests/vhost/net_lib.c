@@ -386,11 +386,14 @@ void frame_fill(uint8_t *f, size_t len, bool to_guest, uint32_t seq)
 
 static uint16_t ip_sum(const void *p, size_t len)
 {
-	const uint16_t *w = p;
 	uint32_t sum = 0;
+	uint16_t word;
 
-	for (size_t i = 0; i < len / 2; i++)
-		sum += w[i];
+	for (size_t i = 0; i < len; i += sizeof(word)) {
+		/* what is summed is no array of words */
+		memcpy(&word, (const uint8_t *)p + i, sizeof(word));
+		sum += word;
+	}
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
