@@ -32,8 +32,9 @@ SHARDS = {
         "load_test,rx_test,iotlb_test,backend_test,race_test,"
         "live_test,mend_test,offer_test,ioctl_test,memtab_test,"
         "retry_test,hold_test,klog_test,iotlb_miss_test",
-        "tx_test,packed_test,worker_test,worker_cgroup_test,busypoll_test,"
-        "worker_life_test,packet_test,endian_test,backpressure_test",
+        "tx_test,burst_test,burst_tx_test,packed_test,worker_test,"
+        "worker_cgroup_test,busypoll_test,worker_life_test,packet_test,"
+        "endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
         "hostile_test,leak_test,features_test",
         "fault_test",
