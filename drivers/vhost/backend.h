@@ -43,7 +43,8 @@ struct vhx_backend_ops {
 	/**
 	 * @recv_burst: take frames, after peek(), into buffers of the owner's
 	 * memory, one each: up to @nr, in @to, whose iov_len becomes what was
-	 * written. Return: how many; 0: the next is for recv(). NULL: all are.
+	 * written. Return: how many; 0: the next is for recv(). Called while
+	 * vhx_backend.is_easy.
 	 */
 	unsigned int (*recv_burst)(struct vhx_backend *backend,
 				   struct iovec *to, unsigned int nr);
@@ -75,6 +76,7 @@ struct vhx_backend_ops {
  * @hlen: header bytes before each frame: 0, 10, 12 or 24
  * @ahead: frames that recv() may take out of the file ahead of their turn: there
  *         are buffers for them
+ * @is_easy: recv_burst() may take the frame that peek() saw
  * @is_le: the header is little-endian, else big-endian, as the ring
  */
 struct vhx_backend {
@@ -82,6 +84,7 @@ struct vhx_backend {
 	struct file *file;
 	unsigned int hlen;
 	unsigned int ahead;
+	bool is_easy;
 	bool is_le;
 };
 

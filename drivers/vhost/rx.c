@@ -239,14 +239,16 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 /*
  * Moves frames into one plain buffer each, as most go, while the backend has such.
  * @len: of the next one, with the backend's header
+ * @offer: buffers to look up for them; where kinds of frames alternate, few
  * Return: how many; 0: that one goes by itself; or a negative errno.
  */
-static int move_burst(struct vhx_vq *vq, size_t len, size_t *bytes)
+static int move_burst(struct vhx_vq *vq, size_t len, unsigned int *offer,
+		      size_t *bytes)
 {
 	struct vhx_backend *backend = vq->backend;
 	struct vhx_burst *burst = &vq->burst;
 	struct frame none = {};
-	unsigned int i, nr;
+	unsigned int i, nr, max;
 	u64 sum = 0;
 	int ret;
 
@@ -258,13 +260,14 @@ static int move_burst(struct vhx_vq *vq, size_t len, size_t *bytes)
 	if (vq->cursor >= burst->nr_plain || !burst->is_plain_in ||
 	    vhx_plain_len(&burst->desc[vq->cursor]) < len)
 		return 0;
-	nr = min3(burst->nr_plain - vq->cursor, VHX_BURST_MAX - vq->nr_used,
-		  backend->ops->queued(backend));
-	for (i = 0; i < nr && sum < VHX_RUN_BYTES; i++)
+	max = min3(burst->nr_plain - vq->cursor, VHX_BURST_MAX - vq->nr_used,
+		   min(backend->ops->queued(backend), *offer));
+	for (i = 0; i < max && sum < VHX_RUN_BYTES; i++)
 		sum += vhx_plain_len(&burst->desc[vq->cursor + i]);
-	nr = vhx_xlate_plain(&vq->mem.xlate, &burst->desc[vq->cursor], i,
-			     VHOST_ACCESS_WO, vq->iov);
-	nr = backend->ops->recv_burst(backend, vq->iov, nr);
+	max = vhx_xlate_plain(&vq->mem.xlate, &burst->desc[vq->cursor], i,
+			      VHOST_ACCESS_WO, vq->iov);
+	nr = backend->ops->recv_burst(backend, vq->iov, max);
+	*offer = nr < max ? nr + 1 : min(2 * *offer, VHX_BURST_MAX);
 	if (!nr)
 		return 0;
 	if (!vq->nr_used)
@@ -296,9 +299,8 @@ static bool is_next_plain(const struct vhx_vq *vq)
 static int receive_all(struct vhx_vq *vq)
 {
 	struct vhx_backend *backend = vq->backend;
-	const bool has_bursts = backend->ops->recv_burst && !vq->guest_hlen &&
-				!vq->mem.dirty.logs_buffers;
-	unsigned int cost = 0;
+	const bool has_bursts = !vq->guest_hlen && !vq->mem.dirty.logs_buffers;
+	unsigned int cost = 0, offer = VHX_BURST_MAX;
 	size_t len, bytes = 0;
 	int ret;
 
@@ -318,8 +320,8 @@ static int receive_all(struct vhx_vq *vq)
 			if (!len)
 				return vhx_run_wait_backend(vq);
 		}
-		ret = has_bursts && is_next_plain(vq) ?
-			move_burst(vq, len, &bytes) : 0;
+		ret = has_bursts && backend->is_easy && is_next_plain(vq) ?
+			move_burst(vq, len, &offer, &bytes) : 0;
 		if (ret < 0)
 			return ret;
 		cost += ret;

@@ -45,7 +45,10 @@ static size_t frame_len(void *ptr)
 	return skb->len + (skb_vlan_tag_present(skb) ? VLAN_HLEN : 0);
 }
 
-/* Frames in the ring, as far as a batch goes. Under the consumer lock. */
+/*
+ * Frames in the ring, as far as a batch goes. Under the consumer lock. Slots of a short
+ * ring that were consumed and not cleared yet may count, too: it is for what to fetch.
+ */
 static unsigned int count_frames(struct ptr_ring *ring)
 {
 	int i = ring->consumer_head;
@@ -59,6 +62,32 @@ static unsigned int count_frames(struct ptr_ring *ring)
 	return nr;
 }
 
+/* Whether frames may go past recvmsg, when what it does with them was seen lately. */
+static bool may_be_easy(const struct vhx_tap *tap)
+{
+	size_t hlen = tap->backend.hlen;
+
+	return IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) &&
+	       tap->is_tun && hlen >= sizeof(struct virtio_net_hdr) &&
+	       hlen <= sizeof(tap->hdr[0]);
+}
+
+static bool is_known(const struct vhx_tap *tap)
+{
+	return may_be_easy(tap) && tap->head == tap->tail &&
+	       time_before(jiffies, tap->known_until);
+}
+
+/* A frame that recvmsg would copy behind a header, and no more. */
+static bool is_easy_kind(void *ptr)
+{
+	const struct sk_buff *skb = ptr;
+
+	return !tun_is_xdp_frame(ptr) && skb->dev &&
+	       !skb_vlan_tag_present(skb) && !skb_is_gso(skb) &&
+	       (TUN_IS_LE || skb->ip_summed != CHECKSUM_PARTIAL);
+}
+
 /*
  * A frame stays in the ring until there are buffers for it. Given back, it
  * might find its place taken: when the ring is full, it is the netdev queue,
@@ -70,6 +99,7 @@ size_t vhx_tap_peek(struct vhx_backend *backend)
 	size_t len = 0;
 	void *ptr;
 
+	backend->is_easy = false;
 	if (tap->head < tap->tail)
 		return frame_len(tap->queue[tap->head]) + backend->hlen;
 	spin_lock(&tap->ring->consumer_lock);
@@ -79,6 +109,7 @@ size_t vhx_tap_peek(struct vhx_backend *backend)
 	if (ptr) {
 		tap->nr_ready = count_frames(tap->ring);
 		len = frame_len(ptr) + backend->hlen;
+		backend->is_easy = is_known(tap) && is_easy_kind(ptr);
 	}
 	spin_unlock(&tap->ring->consumer_lock);
 	return len;
@@ -89,16 +120,6 @@ unsigned int vhx_tap_queued(struct vhx_backend *backend)
 	struct vhx_tap *tap = vhx_to_tap(backend);
 
 	return tap->tail - tap->head + tap->nr_ready;
-}
-
-/* Whether frames may go past recvmsg, when what it does with them was seen lately. */
-static bool may_be_easy(const struct vhx_tap *tap)
-{
-	size_t hlen = tap->backend.hlen;
-
-	return IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) &&
-	       tap->is_tun && hlen >= sizeof(struct virtio_net_hdr) &&
-	       hlen <= sizeof(tap->hdr[0]);
 }
 
 /*
@@ -123,19 +144,14 @@ static void *take_frame(struct vhx_tap *tap)
 	return tap->queue[tap->head++];
 }
 
-/*
- * A frame that recvmsg would copy behind a header, and no more, as far as its buffer
- * goes. Under the consumer lock: its netdev is there as long as it is in the ring.
- */
+/* Under the consumer lock: its netdev is there as long as it is in the ring. */
 static bool is_easy(const struct vhx_backend *backend, void *ptr,
 		    const struct net_device *dev, const struct iovec *to)
 {
 	const struct sk_buff *skb = ptr;
 
-	return dev && !tun_is_xdp_frame(ptr) && skb->dev == dev &&
-	       skb->len + backend->hlen <= to->iov_len &&
-	       !skb_vlan_tag_present(skb) && !skb_is_gso(skb) &&
-	       (TUN_IS_LE || skb->ip_summed != CHECKSUM_PARTIAL);
+	return is_easy_kind(ptr) && skb->dev == dev &&
+	       skb->len + backend->hlen <= to->iov_len;
 }
 
 /*
@@ -277,12 +293,6 @@ static void finish(struct vhx_tap *tap, struct iovec *to, unsigned int nr,
 	tap->nr_gone += nr;
 }
 
-static bool is_known(const struct vhx_tap *tap)
-{
-	return may_be_easy(tap) && tap->head == tap->tail &&
-	       time_before(jiffies, tap->known_until);
-}
-
 static void make_hdr(struct vhx_tap *tap, unsigned int i)
 {
 	virtio_net_hdr_from_skb(tap->queue[i], &tap->hdr[i].hdr, true, true, 0);
@@ -319,7 +329,7 @@ unsigned int vhx_tap_recv_burst(struct vhx_backend *backend,
 }
 
 /*
- * The same of one frame, wherever it goes. Return: as tap_recv(); 0: it is not easy.
+ * The same of one frame, wherever it goes. Return: as vhx_tap_recv(); 0: it is not easy.
  */
 static int recv_easy(struct vhx_tap *tap, const struct iov_iter *to)
 {
@@ -330,7 +340,9 @@ static int recv_easy(struct vhx_tap *tap, const struct iov_iter *to)
 	struct sk_buff *skb;
 	bool is_done;
 
-	if (!is_known(tap) || !take_easy(tap, &room, 1, &dev))
+	/* Of a burst that could not be written frames may be left. */
+	if (!tap->backend.is_easy || !is_known(tap) ||
+	    !take_easy(tap, &room, 1, &dev))
 		return 0;
 	make_hdr(tap, 0);
 	skb = tap->queue[0];
@@ -348,6 +360,7 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct vhx_tap *tap = vhx_to_tap(backend);
 	size_t room = iov_iter_count(to), wanted;
+	bool is_skb;
 	int len;
 
 	len = recv_easy(tap, to);
@@ -357,6 +370,8 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	if (!tap->recv.msg_control)
 		return -EAGAIN;
 	wanted = frame_len(tap->recv.msg_control) + backend->hlen;
+	/* Before others tun writes no struct tun_pi, whatever it is set to. */
+	is_skb = !tun_is_xdp_frame(tap->recv.msg_control);
 	tap->recv.msg_flags = MSG_DONTWAIT;
 	tap->recv.msg_iter = *to;
 	/* The frame is theirs from here on, whatever comes back. */
@@ -365,7 +380,7 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	/* tun says the length of a frame that it could not copy, too. */
 	if (len > 0 && room - iov_iter_count(&tap->recv.msg_iter) != len)
 		return -EFAULT;
-	if (len == wanted)
+	if (is_skb && len == wanted)
 		tap->known_until = jiffies + KNOWN_JIFFIES;
 	return len;
 }

@@ -11,8 +11,8 @@
 
 #include "tap.h"
 
-/* Buffers are cut from pages of this order, if there are such. */
-#define PAGE_ORDER	3
+/* Buffers are cut from pages of this order, if there are such: 32 KiB at least. */
+#define PAGE_ORDER	get_order(0x8000)
 /* More references of a page than it has buffers. */
 #define PAGE_REFS	0x10000
 /* Header and frame up to this are copied by words while user access is open. */
@@ -75,7 +75,6 @@ static bool is_hdr_valid(struct vhx_tap *tap, const struct virtio_net_hdr *hdr,
  */
 static unsigned int renew(struct vhx_tap_page *at)
 {
-	const gfp_t gfp = __GFP_COMP | __GFP_NOWARN;
 	struct page *page = at->page;
 
 	if (page && page_ref_count(page) == at->refs &&
@@ -86,8 +85,9 @@ static unsigned int renew(struct vhx_tap_page *at)
 	}
 	if (page)
 		__page_frag_cache_drain(page, at->refs);
-	page = alloc_pages((GFP_KERNEL & ~__GFP_DIRECT_RECLAIM) | gfp |
-			   __GFP_NORETRY | __GFP_NOMEMALLOC, PAGE_ORDER);
+	page = alloc_pages((GFP_KERNEL & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP |
+			   __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC,
+			   PAGE_ORDER);
 	if (!page)
 		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
 	at->page = page;
@@ -228,7 +228,7 @@ fault:
 	return false;
 }
 
-/* Copies small frames. Return: how many of all are not in the way of that. */
+/* Copies small frames. Return: how many of all stand before one that could not be. */
 static unsigned int read_small(struct vhx_tap *tap, const struct iovec *from,
 			       unsigned int nr, void *to)
 {

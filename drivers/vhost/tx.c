@@ -5,6 +5,9 @@
 
 #include "vhx.h"
 
+/* Bytes of frames that a backend is asked to take together. */
+#define TOGETHER	0x8000
+
 /* Memory that cannot be had or read now may be there in a moment. */
 static bool is_transient(int err)
 {
@@ -64,10 +67,10 @@ static unsigned int send_plain(struct vhx_vq *vq, unsigned int at, int *bytes)
 	unsigned int i, nr = vq->burst.nr_plain - at;
 	int sum = 0;
 
-	for (i = 0; i < nr && *bytes + sum < VHX_RUN_BYTES; i++) {
+	for (i = 0; i < nr && *bytes + sum < VHX_RUN_BYTES && sum < TOGETHER; i++) {
 		u32 len = vhx_plain_len(&desc[i]);
 
-		if (len < min_len || len > vq->hlen + VHX_FRAME_MAX)
+		if (len < min_len || len > PAGE_SIZE)
 			break;
 		sum += len;
 	}
@@ -85,9 +88,8 @@ static unsigned int send_plain(struct vhx_vq *vq, unsigned int at, int *bytes)
 static int send_burst(struct vhx_vq *vq)
 {
 	struct vhx_burst *burst = &vq->burst;
-	const bool has_bursts = vq->backend->ops->send_burst &&
-				!vq->guest_hlen && !burst->is_plain_in &&
-				burst->nr_plain > 1;
+	bool has_bursts = vq->backend->ops->send_burst && !vq->guest_hlen &&
+			  !burst->is_plain_in && burst->nr_plain > 1;
 	unsigned int i, nr, lost, frames = 0;
 	int ret = 0, stop, bytes = 0, err;
 
@@ -97,6 +99,8 @@ static int send_burst(struct vhx_vq *vq)
 		frames += nr;
 		if (nr)
 			continue;
+		/* Buffers are looked up in vain once a burst at most. */
+		has_bursts = false;
 		ret = send_buffer(vq, i);
 		if (ret < 0)
 			break;
