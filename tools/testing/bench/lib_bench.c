@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib_bench.h"
+#include "median.h"
 
 #define ROUNDS_MAX	128
 #define CHECKED		32	/* batches: four laps of a ring */
@@ -218,19 +219,6 @@ struct sample {
 	double ns[PEERS];	/* median */
 	double ratio;		/* of times, median of the rounds' */
 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *val, unsigned int nr)
-{
-	qsort(val, nr, sizeof(*val), by_value);
-	return val[nr / 2];
-}
 
 static int check_and_count(enum op op, struct sample *s)
 {

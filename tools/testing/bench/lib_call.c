@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../../lib/vhx/signal.h"
+#include "median.h"
 
 #define CALLS	20000
 #define ROUNDS	21
@@ -43,16 +44,11 @@ static double measure(enum way way, int fd)
 		(double)(to.tv_nsec - from.tv_nsec)) / CALLS;
 }
 
-static int less(const void *a, const void *b)
-{
-	return *(const double *)a < *(const double *)b ? -1 : 1;
-}
-
 /* By turns; medians. */
 void calls_report(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	double ns[WAYS][ROUNDS];
+	double ns[WAYS][ROUNDS], at[WAYS];
 	uint64_t calls;
 
 	vhx_signal_open(&signals);
@@ -65,9 +61,8 @@ void calls_report(void)
 		for (enum way way = WRITE; way < WAYS; way++)
 			ns[way][round] = measure(way, fd);
 	for (enum way way = WRITE; way < WAYS; way++)
-		qsort(ns[way], ROUNDS, sizeof(double), less);
+		at[way] = median(ns[way], ROUNDS);
 	printf("a call, ns: write() %.0f, io_uring %.0f (%.2f), io_submit() %.0f (%.2f)\n",
-	       ns[WRITE][ROUNDS / 2], ns[URING][ROUNDS / 2],
-	       ns[URING][ROUNDS / 2] / ns[WRITE][ROUNDS / 2],
-	       ns[AIO][ROUNDS / 2], ns[AIO][ROUNDS / 2] / ns[WRITE][ROUNDS / 2]);
+	       at[WRITE], at[URING], at[URING] / at[WRITE], at[AIO],
+	       at[AIO] / at[WRITE]);
 }

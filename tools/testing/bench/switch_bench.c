@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "median.h"
 #include "switch_bench.h"
 
 #define ROUNDS_MAX	128
@@ -120,20 +121,6 @@ static struct {
 	const char *only;
 	double ns;		/* a cycle */
 } setup = { .rounds = 15, .only = "" };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Sorts, so that quartiles lie where they should. */
-static double median(double *val, unsigned int nr)
-{
-	qsort(val, nr, sizeof(*val), by_value);
-	return val[nr / 2];
-}
 
 /* -- the process of a switch ---------------------------------------------------- */
 
