@@ -112,9 +112,11 @@ def deb_line(suite):
 class Suites:
     """Suites in an apt state of their own: this machine's stays as it is."""
 
-    def __init__(self, suites):
+    def __init__(self, suites, has_sources=False):
         self.suites = suites
-        self.state = path_of("apt", "+".join(suites))
+        self.has_sources = has_sources
+        self.state = path_of("apt", "+".join(suites) +
+                             ("-source" if has_sources else ""))
         self.options = [
             "-o", f"Dir::Etc::sourcelist={self.state}/sources.list",
             "-o", "Dir::Etc::sourceparts=/dev/null",
@@ -131,6 +133,8 @@ class Suites:
             line = deb_line(suite)
             if line:
                 lines.append(line)
+                if self.has_sources:
+                    lines.append(line.replace("deb", "deb-src", 1))
             else:
                 say(f"apt here knows no security suite: without {suite}")
         for name in ("lists/partial", "cache/archives/partial"):
@@ -152,11 +156,16 @@ class Suites:
         os.makedirs(folder)
         run("apt-get", *self.options, "download", *packages, cwd=folder)
 
+    def download_source(self, package, folder):
+        """The archive of a package's source, without Debian's part."""
+        run("apt-get", *self.options, "source", "--download-only", "--tar-only",
+            package, cwd=folder)
+
 
 @contextlib.contextmanager
-def suites_updated(suites):
+def suites_updated(suites, has_sources=False):
     """Suites with fresh lists, which nobody else changes meanwhile."""
-    found = Suites(suites)
+    found = Suites(suites, has_sources)
     with lock("apt-" + os.path.basename(found.state)):
         found.update()
         yield found

@@ -14,6 +14,7 @@ import time
 
 import images
 import kernels
+import plugin
 import roots
 import tsc
 from cache import CACHE, TOP, VMDIR, read, say, word, write
@@ -56,6 +57,7 @@ class Job:
     secs: float = 600               # with the kernel's factor in it
     is_counting: bool = False
     words: str = ""                 # more of them for the command line
+    plugin: str = ""                # FILE[,NAME=VALUE]...: of QEMU's
     env: dict = dataclasses.field(default_factory=dict)
 
     def put(self):
@@ -137,7 +139,9 @@ def qemu(job, folder, initrd, stream, monitor):
     else:
         words.append(f"tsc_early_khz={tsc.khz()}")
     return [
-        *(extra("VHX_QEMU", "").split() or roots.qemu(EMULATOR)),
+        *(extra("VHX_QEMU", "").split() or
+          roots.qemu(plugin.EMULATOR if job.plugin else EMULATOR)),
+        *(["-plugin", job.plugin] if job.plugin else []),
         "-name", "vhx-l1",
         "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
         "-smp", job.cpus, "-m", job.mem, "-display", "none", "-nodefaults",

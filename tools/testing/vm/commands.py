@@ -14,6 +14,7 @@ import boot
 import build
 import images
 import kernels
+import plugin
 import roots
 from cache import CACHE, Failed, path_of, say, word
 
@@ -25,12 +26,14 @@ USAGE = f"""usage: vm COMMAND
                          (-u: look for a newer package)
   root [NAME]            make the trixie build root, or the root of programs
                          NAME ({' '.join(roots.PROGRAMS)}); prints its directory
+  plugin                 get the headers that plugins of QEMU are built with;
+                         prints their directory
   build [-w] K [ARG...]  build the module for K with make ARG...; prints the
                          path of vhx_net.ko (-w: warnings do not fail)
   initramfs K            make the guest initramfs for K; prints its path
   snapshot K             a booted guest to start from under TCG; prints its path
   run [-b] [-i] [-g K2] [-T] [-r NAME]... [-o DIR] [-m MEM] [-s CPUS]
-      [-t SEC] [-x WORDS] K -- CMD [ARG...]
+      [-t SEC] [-x WORDS] [-p FILE[,NAME=VALUE]...] K -- CMD [ARG...]
                          boot K and run CMD in it as root, at the top of the
                          checkout (-b: build first and set VHX_KO; -i: one
                          CPU whose every instruction takes 1 ns; -g: make
@@ -38,7 +41,8 @@ USAGE = f"""usage: vm COMMAND
                          its snapshot; -r: make root NAME ready and set
                          VHX_ROOT_NAME, with _ for what is no letter or digit;
                          -t: 600, and that times VHX_SLOW for a slow kernel;
-                         -x: more words for the kernel's command line)
+                         -x: more words for the kernel's command line;
+                         -p: a plugin for QEMU, {plugin.EMULATOR} then)
 Exit status of run: that of CMD; {boot.E_KLOG} a fault in the kernel log;
 {boot.E_TIMEOUT} the time was up; {boot.E_DIED} the machine died before CMD ended.
 Everything made lies below $VHX_CACHE: {CACHE}
@@ -111,7 +115,7 @@ def run(args):
     if "--" not in args:
         raise Misused
     split = args.index("--")
-    opts, (name,) = options(args[:split], "biTg:r:o:m:s:t:x:")
+    opts, (name,) = options(args[:split], "biTg:r:o:m:s:t:x:p:")
     command = args[split + 1:]
     if not command:
         raise Misused
@@ -131,7 +135,8 @@ def run(args):
         kernel, command, os.path.realpath(out), last("m", kernel.mem),
         cpus="1" if "i" in opts else last("s", "2"),
         secs=float(last("t", 600)) * float(env.get("VHX_SLOW", 1)),
-        is_counting="i" in opts, words=" ".join(opts.get("x", [])), env=env))
+        is_counting="i" in opts, words=" ".join(opts.get("x", [])),
+        plugin=last("p", ""), env=env))
 
 
 COMMANDS = {
@@ -139,6 +144,7 @@ COMMANDS = {
     "kernels": lambda args: print(*kernels.KERNELS),
     "fetch": fetch,
     "root": root,
+    "plugin": lambda args: print(plugin.headers()),
     "build": build_module,
     "initramfs": one_kernel(images.guest_initramfs),
     "snapshot": one_kernel(images.snapshot),
