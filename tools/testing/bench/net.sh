@@ -2,37 +2,73 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make bench-net: what a packet costs vhx_net with split and packed rings beside
-# in-tree vhost_net, in one boot of a VM that counts instructions.  --real: in
-# an ordinary VM, by the clock.  Documentation/performance.rst.
-#
-#   net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]]
+# in-tree vhost_net, in one boot of a VM that counts instructions.
+# Documentation/performance.rst.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+
+usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
+       net.sh --where [KERNEL [-c CELL]...]
+--real:  in an ordinary VM, by the clock
+--where: which functions the worker's instructions go to
+KERNEL:  6.1, or another that \`vm kernels' lists
+ROUNDS:  5, up to 32; the variants take turns
+CELL:    only rows whose name has that in it; with --where rows of that name, up to
+         16, else tx 64, rx 64, tx 1500 and rx 1500"
 
 inside() { # program options...
 	modprobe -a tun vhost_net
 	insmod "$VHX_KO" node=vhost-net-vhx
 	echo 1 >/sys/kernel/rcu_expedited
+	if [ "${VHX_WHERE:-}" = 1 ]; then
+		cat /proc/kallsyms >"$VHX_OUT/kallsyms"
+		readelf -sW "$VHX_KO" >"$VHX_OUT/symbols"
+	fi
 	"$@" in-tree:/dev/vhost-net vhx:/dev/vhost-net-vhx \
 		vhx-packed:/dev/vhost-net-vhx:packed
 }
 
-outside() {
-	local count=(-i) k bin
+bin=''
+trap '[ -z "$bin" ] || rm -r "$bin"' EXIT
 
-	[ "${1:-}" != --real ] || { count=(); shift; }
-	k=${1:-6.1}
-	bin=$(mktemp -d)
-	# shellcheck disable=SC2064 # the folder as it is now
-	trap "rm -r '$bin'" EXIT
-	make -s -C "$here" OUTPUT="$bin"
-	"$here/../vm/vm" run -b "${count[@]}" -t 1800 "$k" -- \
-		"$here/net.sh" --inside "$bin/net_bench" "${@:2}"
+count() { # vm's options -- kernel options...
+	local vm=()
+
+	while [ "$1" != -- ]; do
+		vm+=("$1")
+		shift
+	done
+	"$here/../vm/vm" run -b "${vm[@]}" -t 1800 "${2:-6.1}" -- \
+		"$here/net.sh" --inside "$bin/net_bench" "${@:3}"
 }
 
-if [ "${1:-}" = --inside ]; then
-	inside "${@:2}"
-else
-	outside "$@"
-fi
+where() { # kernel options...
+	local kernel=${1:-6.1} headers cells=("${@:2}")
+
+	[ $# -gt 1 ] ||
+		cells=(-c 'tx 64' -c 'rx 64' -c 'tx 1500' -c 'rx 1500')
+	headers=$("$here/../vm/vm" plugin)
+	make -s -C "$here" OUTPUT="$bin" PLUGIN="$headers" where.so
+	mkdir "$bin/out"
+	VHX_WHERE=1 count -i -o "$bin/out" \
+		-p "$bin/where.so,out=$bin/out/blocks" -- \
+		"$kernel" -r 1 -w /out/measured "${cells[@]}" >&2
+	"$here/where.py" "$bin/out"
+}
+
+outside() {
+	bin=$(mktemp -d)
+	make -s -C "$here" OUTPUT="$bin" net_bench
+	case ${1:-} in
+	--where) where "${@:2}" ;;
+	--real) count -- "${@:2}" ;;
+	*) count -i -- "$@" ;;
+	esac
+}
+
+case ${1:-} in
+--help) echo "$usage" ;;
+--inside) inside "${@:2}" ;;
+*) outside "$@" ;;
+esac

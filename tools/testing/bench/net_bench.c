@@ -4,9 +4,11 @@
  * thread over packets. In a machine on which an instruction takes 1 ns (`vm run
  * -i`) that is instructions a packet. Variants take turns, in several rounds.
  *
- *   net_bench [-r ROUNDS] [-c CELL] NAME:NODE[:packed]...
+ *   net_bench [-r ROUNDS] [-c CELL]... [-w FILE] NAME:NODE[:packed]...
  *
- * The first variant is what the others are compared with.
+ * The first variant is what the others are compared with. A CELL is part of the name
+ * of a row. With -w it is all of it, and FILE gets a line of each measurement for
+ * where.py: row, variant, frames and the worker's time in ns.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,10 +21,12 @@
 #include <unistd.h>
 
 #include "net_bench.h"
+#include "where_mark.h"
 
 #define ROUNDS_MAX	32
 #define VARIANTS_MAX	8
 #define WARM_UP		512	/* frames: what buffers are cut from had its turn */
+#define ONLY_MAX	16
 #define FRAMES		4096	/* a measurement, of bursts of BURST_MAX */
 
 /* What one measurement found, a packet. */
@@ -32,6 +36,11 @@ struct sample {
 	double calls;
 };
 
+static const char *wanted[ONLY_MAX];	/* by -c; none: all rows */
+static unsigned int nr_wanted;
+static int rounds = 5;		/* by -r */
+static FILE *where;		/* by -w */
+
 static int64_t now_ns(void)
 {
 	struct timespec t;
@@ -40,9 +49,10 @@ static int64_t now_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-static int timed(struct bench *b, struct sample *s)
+static int timed(struct bench *b, const char *name, struct sample *s)
 {
 	unsigned int bursts = FRAMES / BURST_MAX;
+	unsigned int frames = bursts * b->cell->burst;
 	int tid = worker_tid(getpid()), ret = 0;
 	int64_t ns, all;
 
@@ -50,19 +60,24 @@ static int timed(struct bench *b, struct sample *s)
 		ret = burst(b);
 	poll(NULL, 0, 1);
 	ns = worker_ns(tid);
+	mark_begin();
 	b->vq->calls = 0;
 	all = now_ns();
 	if (b->cell->is_stream)
-		ret = stream(b, FRAMES);
+		ret = stream(b, frames);
 	for (unsigned int i = 0; i < bursts && !ret && !b->cell->is_stream; i++)
 		ret = burst(b);
 	all = now_ns() - all;
 	/* the worker's last steps, to its sleep */
 	poll(NULL, 0, 1);
+	mark_end();
 	ns = worker_ns(tid) - ns;
-	s->worker = (double)ns / bursts / b->cell->burst;
-	s->all = (double)all / bursts / b->cell->burst;
-	s->calls = (double)b->vq->calls / bursts / b->cell->burst;
+	s->worker = (double)ns / frames;
+	s->all = (double)all / frames;
+	s->calls = (double)b->vq->calls / frames;
+	if (where)
+		fprintf(where, "%s\t%s\t%u\t%lld\n", b->cell->name, name, frames,
+			(long long)ns);
 	return ret;
 }
 
@@ -81,7 +96,7 @@ static int measure(const struct cell *c, const struct variant *v,
 	if (!ret)
 		ret = check(&b);
 	if (!ret)
-		ret = timed(&b, s);
+		ret = timed(&b, v->name, s);
 	port_close(&b);
 	return ret;
 }
@@ -103,8 +118,7 @@ static int by_calls(const void *a, const void *b)
 }
 
 /* A row below that of a stream, whose samples it sorts anew. */
-static void calls_row(struct sample (*s)[ROUNDS_MAX], const bool *has, int nr,
-		      int rounds)
+static void calls_row(struct sample (*s)[ROUNDS_MAX], const bool *has, int nr)
 {
 	printf("%-22s", "  calls a 1000");
 	for (int i = 0; i < nr; i++) {
@@ -120,8 +134,7 @@ static void calls_row(struct sample (*s)[ROUNDS_MAX], const bool *has, int nr,
 }
 
 /* All rounds of one kind of traffic: the variants in turn; then its row. */
-static int row(const struct cell *c, const struct variant *v, int nr,
-	       int rounds)
+static int row(const struct cell *c, const struct variant *v, int nr)
 {
 	struct sample s[VARIANTS_MAX][ROUNDS_MAX];
 	double median[VARIANTS_MAX];
@@ -157,7 +170,7 @@ static int row(const struct cell *c, const struct variant *v, int nr,
 	}
 	printf("\n");
 	if (c->is_stream)
-		calls_row(s, has, nr, rounds);
+		calls_row(s, has, nr);
 	fflush(stdout);
 	return 0;
 }
@@ -173,6 +186,15 @@ static int variant_parse(struct variant *v, char *text)
 	return v->node && (!how || v->is_packed) ? 0 : -EINVAL;
 }
 
+static bool is_wanted(const struct cell *c)
+{
+	for (unsigned int i = 0; i < nr_wanted; i++)
+		if (where ? !strcmp(c->name, wanted[i]) :
+			    !!strstr(c->name, wanted[i]))
+			return true;
+	return !nr_wanted;
+}
+
 static void header(const struct variant *v, int nr)
 {
 	printf("%-22s", "");
@@ -186,25 +208,37 @@ static void header(const struct variant *v, int nr)
 	printf("\n");
 }
 
+static int options(int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt(argc, argv, "r:c:w:")) != -1) {
+		if (opt == 'r')
+			rounds = atoi(optarg);
+		else if (opt == 'c' && nr_wanted < ONLY_MAX)
+			wanted[nr_wanted++] = optarg;
+		else if (opt == 'w')
+			where = fopen(optarg, "w");
+		else
+			return -EINVAL;
+		if (opt == 'w' && !where)
+			return -errno;
+	}
+	return rounds < 1 || rounds > ROUNDS_MAX ? -EINVAL : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sched_param fifo = { .sched_priority = 1 };
 	struct variant v[VARIANTS_MAX];
-	int opt, nr = 0, rounds = 5, failed = 0;
-	const char *only = "";
+	int nr = 0, failed = 0;
 
-	while ((opt = getopt(argc, argv, "r:c:")) != -1) {
-		if (opt == 'r')
-			rounds = atoi(optarg);
-		else if (opt == 'c')
-			only = optarg;
-		else
-			return 2;
-	}
+	if (options(argc, argv))
+		return 2;
 	for (; optind < argc && nr < VARIANTS_MAX; optind++, nr++)
 		if (variant_parse(&v[nr], argv[optind]))
 			return 2;
-	if (!nr || rounds < 1 || rounds > ROUNDS_MAX)
+	if (!nr)
 		return 2;
 	/* Bursts reach a worker on the same CPU whole: it does not preempt. */
 	if (netns_enter() || sched_setscheduler(0, SCHED_FIFO |
@@ -214,7 +248,9 @@ int main(int argc, char **argv)
 	}
 	header(v, nr);
 	for (unsigned int i = 0; i < nr_cells; i++)
-		if (strstr(cells[i].name, only))
-			failed |= row(&cells[i], v, nr, rounds);
+		if (is_wanted(&cells[i]))
+			failed |= row(&cells[i], v, nr);
+	if (where && fclose(where))
+		failed = 1;
 	return failed;
 }
