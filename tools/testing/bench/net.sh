@@ -18,7 +18,7 @@ CELL:    only rows whose name has that in it; with --where rows of that name, up
          16, else tx 64, rx 64, tx 1500 and rx 1500"
 
 inside() { # program options...
-	modprobe -a tun vhost_net
+	modprobe -a tun macvtap veth vhost_net
 	insmod "$VHX_KO" node=vhost-net-vhx
 	echo 1 >/sys/kernel/rcu_expedited
 	if [ "${VHX_WHERE:-}" = 1 ]; then

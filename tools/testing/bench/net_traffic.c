@@ -11,14 +11,16 @@
 
 static int feed(struct bench *b)
 {
-	struct iovec iov[BURST_MAX];
 	struct mmsghdr msg[BURST_MAX] = {};
+	struct iovec iov[BURST_MAX][2];
 	unsigned int n = b->cell->burst;
+	bool has_hdr = b->cell->gso;
 
 	for (unsigned int i = 0; i < n; i++) {
-		iov[i] = (struct iovec){ b->frame[i], b->cell->len };
-		msg[i].msg_hdr.msg_iov = &iov[i];
-		msg[i].msg_hdr.msg_iovlen = 1;
+		iov[i][0] = (struct iovec){ &b->hdr, sizeof(b->hdr) };
+		iov[i][has_hdr] = (struct iovec){ b->frame[i], b->cell->len };
+		msg[i].msg_hdr.msg_iov = iov[i];
+		msg[i].msg_hdr.msg_iovlen = 1 + has_hdr;
 	}
 	return sendmmsg(b->pkt, msg, n, 0) == (int)n ? 0 : -EIO;
 }
@@ -55,7 +57,7 @@ static int tx_burst(struct bench *b)
 	int ret;
 
 	for (unsigned int i = 0; i < c->burst; i++) {
-		ret = tx_add(b->vq, NULL, b->frame[i], c->len, c->layout,
+		ret = tx_add(b->vq, &b->hdr, b->frame[i], c->len, c->layout,
 			     b->buf[i]);
 		if (ret < 0)
 			return ret;
@@ -72,18 +74,28 @@ int burst(struct bench *b)
 	return b->cell->q == TX ? tx_burst(b) : rx_burst(b);
 }
 
+/* Of what a header says a host fills in the rest as it likes. */
+static bool is_hdr_kept(const struct bench *b, const void *hdr)
+{
+	struct virtio_net_hdr h;
+
+	memcpy(&h, hdr, sizeof(h));
+	return h.gso_type == b->hdr.gso_type && h.gso_size == b->hdr.gso_size;
+}
+
 /* The frames of a burst as they come out of the tap. */
 static int tx_check(struct bench *b)
 {
 	struct virtio_net_hdr h;
-	uint8_t got[BUF_SIZE];
-	int fd = pkt_open("vb0", PACKET_HDR);
+	static uint8_t got[FRAME_MAX + 1];
+	int fd = pkt_open(b->host_if, PACKET_HDR);
 	int ret = fd < 0 ? fd : tx_burst(b);
 
 	for (unsigned int i = 0; i < b->cell->burst && !ret; i++) {
 		int n = pkt_recv(fd, &h, got, sizeof(got), WAIT_MS);
 
-		if (n != (int)b->cell->len || memcmp(got, b->frame[i], n))
+		if (n != (int)b->cell->len || memcmp(got, b->frame[i], n) ||
+		    !is_hdr_kept(b, &h))
 			ret = -EBADMSG;
 	}
 	if (fd >= 0)
@@ -104,6 +116,7 @@ static int rx_check_frame(struct bench *b, const uint8_t *frame)
 
 		if (!buf || len < skip || len - skip > left ||
 		    memcmp(buf + skip, frame, len - skip) ||
+		    (!i && !is_hdr_kept(b, buf)) ||
 		    (!i && has(&b->d, F_MRG) &&
 		     buf[10] + (buf[11] << 8) != (int)b->used))
 			return -EBADMSG;
@@ -131,7 +144,9 @@ static int rx_check(struct bench *b)
 /* A burst whose every byte is compared. */
 int check(struct bench *b)
 {
-	return b->cell->q == TX ? tx_check(b) : rx_check(b);
+	int ret = b->cell->q == TX ? tx_check(b) : rx_check(b);
+
+	return ret ? ret : port_check(b);
 }
 
 /* Sends bursts as long as the tap and the ring have room for one more. */
