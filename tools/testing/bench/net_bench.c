@@ -31,7 +31,7 @@
 
 /* What one measurement found, a packet. */
 struct sample {
-	double worker;		/* ns */
+	double worker;		/* ns; of a latency all that passes */
 	double all;		/* ns, of the loop: driver, host and worker */
 	double calls;
 };
@@ -96,7 +96,8 @@ static int measure(const struct cell *c, const struct variant *v,
 	if (!ret)
 		ret = check(&b);
 	if (!ret)
-		ret = timed(&b, v->name, s);
+		ret = c->is_latency ? latency(&b, &s->worker) :
+				      timed(&b, v->name, s);
 	port_close(&b);
 	return ret;
 }
@@ -159,8 +160,11 @@ static int row(const struct cell *c, const struct variant *v, int nr)
 		}
 		qsort(s[i], rounds, sizeof(**s), by_worker);
 		median[i] = s[i][rounds / 2].worker;
-		printf(" %6.0f %6.0f %7.0f", s[i][0].worker, median[i],
-		       1e6 / s[i][rounds / 2].all);
+		printf(" %6.0f %6.0f", s[i][0].worker, median[i]);
+		if (c->is_latency)
+			printf("%8s", "");
+		else
+			printf(" %7.0f", 1e6 / s[i][rounds / 2].all);
 	}
 	for (int i = 1; i < nr; i++) {
 		if (has[i - 1] && has[i])

@@ -21,6 +21,7 @@ struct cell {
 	unsigned int room;	/* rx: bytes of a buffer */
 	const struct layout *layout;
 	bool is_stream;		/* rx: bursts come while the driver works */
+	bool is_latency;	/* one frame at a time, on an idle device */
 	bool is_macvtap;	/* else a tap */
 	bool is_logged;		/* dirty pages are */
 	unsigned int gso;	/* bytes of a segment of TCP, or 0 */
@@ -60,8 +61,12 @@ void port_close(struct bench *b);
 
 /* net_traffic.c */
 int rx_post(struct bench *b, uint8_t *buf);
+int feed(struct bench *b);
 int burst(struct bench *b);
 int check(struct bench *b);
 int stream(struct bench *b, unsigned int frames);
+
+/* net_latency.c */
+int latency(struct bench *b, double *median_ns);
 
 #endif /* NET_BENCH_H */

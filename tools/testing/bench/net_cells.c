@@ -29,6 +29,8 @@ const struct cell cells[] = {
 	{ "rx 64 no event-idx", RX, 64, 32, F_V1, 1526, &one_piece },
 	{ "rx 64 stream", RX, 64, 32, BASE | F_MRG, 1536, &one_piece, true },
 	{ "rx 1500 stream", RX, 1500, 32, BASE | F_MRG, 1536, &one_piece, true },
+	{ "tx 64 latency", TX, 64, 1, BASE, 0, &one_piece, .is_latency = true },
+	{ "rx 64 latency", RX, 64, 1, BASE, 1526, &one_piece, .is_latency = true },
 	{ "tx GSO 64k", TX, GSO(45), 32, BASE | F_MRG | F_INDIRECT, 0, &pieces_17,
 	  .gso = MSS },
 	{ "tx GSO 16k", TX, GSO(11), 32, BASE | F_MRG | F_INDIRECT, 0, &pieces_5,

@@ -9,7 +9,8 @@
 
 #include "net_bench.h"
 
-static int feed(struct bench *b)
+/* Sends a burst to the tap. */
+int feed(struct bench *b)
 {
 	struct mmsghdr msg[BURST_MAX] = {};
 	struct iovec iov[BURST_MAX][2];
