@@ -3,9 +3,11 @@
 #define VHX_BACKEND_H
 
 #include <linux/file.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 struct vhx_backend;
+struct vhx_bufs;
 
 /* The longest virtio-net header, that of UDP tunnels. */
 #define VHX_NET_HLEN_MAX	24
@@ -41,13 +43,13 @@ struct vhx_backend_ops {
 	 */
 	int (*recv)(struct vhx_backend *backend, struct iov_iter *to);
 	/**
-	 * @recv_burst: take frames, after peek(), into buffers of the owner's
-	 * memory, one each: up to @nr, in @to, whose iov_len becomes what was
-	 * written. Return: how many; 0: the next is for recv(). Called while
-	 * vhx_backend.is_easy.
+	 * @recv_burst: take frames, after peek(), into buffers: into one each,
+	 * or @merges as many each as it needs. Their lengths with header go to
+	 * @to's len. Return: how many; 0: the next is for recv(). Called
+	 * while vhx_backend.is_easy.
 	 */
 	unsigned int (*recv_burst)(struct vhx_backend *backend,
-				   struct iovec *to, unsigned int nr);
+				   const struct vhx_bufs *to, bool merges);
 	/** @drop: take the next frame, after peek(), and free it. */
 	void (*drop)(struct vhx_backend *backend);
 	/**
@@ -59,15 +61,44 @@ struct vhx_backend_ops {
 	int (*send)(struct vhx_backend *backend, struct iov_iter *from,
 		    size_t len);
 	/**
-	 * @send_burst: send frames with header, which lie in one buffer each of
-	 * the owner's memory, now or as copies at flush(). Return: how many of
-	 * @nr; 0: the next is for send(). NULL: all are.
+	 * @send_burst: send frames with header, one in each buffer, now or as
+	 * copies at flush(). Return: how many; 0: the next is for send(). NULL:
+	 * all are.
 	 */
 	unsigned int (*send_burst)(struct vhx_backend *backend,
-				   const struct iovec *from, unsigned int nr);
+				   const struct vhx_bufs *from);
 	/** @flush: finish what send() held back. Return: frames lost. */
 	unsigned int (*flush)(struct vhx_backend *backend);
 };
+
+/* Buffers that a backend is given together. */
+#define VHX_BUFS_MAX	64U	/* bits of a word, to mark some of them */
+
+/**
+ * struct vhx_bufs - buffers of the owner's memory, each in one piece or in several
+ * @iov: the pieces, none empty
+ * @first: by buffer, its first one; those of the last end before @first[@nr]
+ * @nr: how many buffers, VHX_BUFS_MAX at most
+ * @len: bytes of frames with header: of the one in each buffer, as the sender says,
+ *       or of one after the other, as they were received
+ */
+struct vhx_bufs {
+	struct iovec *iov;
+	const u16 *first;
+	unsigned int nr;
+	u32 *len;
+};
+
+/* Whether all of them are user memory. */
+static inline bool vhx_bufs_are_user(const struct vhx_bufs *bufs)
+{
+	const struct iovec *iov = bufs->iov;
+	const struct iovec *end = iov + bufs->first[bufs->nr];
+
+	while (iov < end && access_ok(iov->iov_base, iov->iov_len))
+		iov++;
+	return iov == end;
+}
 
 /**
  * struct vhx_backend - one attached file; the base of each kind's own struct

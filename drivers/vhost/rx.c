@@ -47,8 +47,8 @@ static void give_back(struct vhx_vq *vq, const struct frame *frame)
 }
 
 /*
- * Fetches more chains: as many as the waiting frames will need if they fit
- * one each, or as this frame lacks by the size of its last one.
+ * Fetches more chains: as many as the waiting frames will need if all are as long as
+ * this one, and chains as the last one.
  * Return: chains; 0: none, and the driver is asked for a kick, or the run comes
  * again.
  */
@@ -59,9 +59,8 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 	int ret;
 
 	want = vq->backend->ops->queued(vq->backend);
-	if (frame->nr_chains)
-		want += (frame->len - frame->room) * frame->nr_chains /
-			frame->room;
+	if (frame->len > vq->chain_len)
+		want *= DIV_ROUND_UP(frame->len, vq->chain_len);
 	/* The client is asked for all at once what it was not asked yet. */
 	if (vq->mem.xlate.iotlb)
 		want = VHX_BURST_MAX;
@@ -106,8 +105,8 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 		return vhx_ring_fail(&vq->ring, -EINVAL,
 				     out_len ? "readable descriptor" :
 				     "nothing writable in a buffer");
-	nr = vhx_vq_xlate(vq, i, vq->iov + frame->nr_iov,
-			  VHX_SLOTS_MAX - frame->nr_iov);
+	nr = vhx_bufs_find_one(vq, i, vq->iov + frame->nr_iov,
+			       VHX_SLOTS_MAX - frame->nr_iov);
 	if (nr < 0)
 		return nr;
 	if (!frame->nr_chains)
@@ -115,6 +114,7 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 	*used = burst->used[i];
 	used->len = min_t(size_t, in_len, frame->len - frame->room);
 	frame->room += used->len;
+	vq->chain_len = in_len;
 	frame->nr_chains++;
 	frame->nr_iov += nr;
 	vq->cursor++;
@@ -236,60 +236,90 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	return vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
 }
 
+/* How many of the chains at hand hold @len bytes of a frame; 0: they do not. */
+static unsigned int count_chains(const struct vhx_vq *vq, size_t len)
+{
+	const struct vhx_burst *burst = &vq->burst;
+	unsigned int i = vq->cursor;
+	u64 room = 0;
+
+	while (i < burst->nr && room < len && (i == vq->cursor || vq->is_mergeable))
+		room += vhx_burst_in_len(burst, i++);
+	return room < len ? 0 : i - vq->cursor;
+}
+
+/* Stages the chains from the cursor on that @nr frames went into. Return: their bytes. */
+static u64 stage(struct vhx_vq *vq, unsigned int nr)
+{
+	const struct vhx_burst *burst = &vq->burst;
+	struct vhx_used *used = &vq->used[vq->nr_used];
+	unsigned int i, at = vq->cursor;
+	u32 left, in_len = 0;
+	u64 sum = 0;
+
+	for (i = 0; i < nr; i++) {
+		left = vq->frame_len[i];
+		sum += left;
+		do {
+			in_len = vhx_burst_in_len(burst, at);
+			*used = burst->used[at];
+			used->len = min(left, in_len);
+			left -= used->len;
+			used++;
+			at++;
+		} while (left);
+	}
+	vq->nr_used += at - vq->cursor;
+	vq->cursor = at;
+	vq->chain_len = in_len;
+	return sum;
+}
+
 /*
- * Moves frames into one plain buffer each, as most go, while the backend has such.
- * @len: of the next one, with the backend's header
- * @offer: buffers to look up for them; where kinds of frames alternate, few
- * Return: how many; 0: that one goes by itself; or a negative errno.
+ * Moves frames together, as most go, while the backend has such.
+ * @len: of the next one
+ * @offer: frames to look up chains for; where kinds of frames alternate, few
+ * @cost: fetches are added
+ * Return: how many; 0: the next one goes by itself; or a negative errno.
  */
 static int move_burst(struct vhx_vq *vq, size_t len, unsigned int *offer,
-		      size_t *bytes)
+		      unsigned int *cost, size_t *bytes)
 {
 	struct vhx_backend *backend = vq->backend;
 	struct vhx_burst *burst = &vq->burst;
-	struct frame none = {};
-	unsigned int i, nr, max;
-	u64 sum = 0;
+	struct frame frame = { .len = len };
+	unsigned int nr, max, need;
+	u64 sum;
 	int ret;
 
-	if (vq->cursor == burst->nr) {
-		ret = fetch_more(vq, &none);
+	need = count_chains(vq, len);
+	/* The rest of a burst may be too few: they come with others again. */
+	if (!need && (vq->cursor == burst->nr || vq->is_mergeable)) {
+		if (vq->cursor < burst->nr)
+			vhx_ring_unfetch(&vq->ring, burst, vq->cursor);
+		ret = fetch_more(vq, &frame);
+		*cost += frame.nr_fetches;
 		if (ret <= 0)
 			return ret;
+		need = count_chains(vq, len);
 	}
-	if (vq->cursor >= burst->nr_plain || !burst->is_plain_in ||
-	    vhx_plain_len(&burst->desc[vq->cursor]) < len)
+	if (!need)
 		return 0;
-	max = min3(burst->nr_plain - vq->cursor, VHX_BURST_MAX - vq->nr_used,
-		   min(backend->ops->queued(backend), *offer));
-	for (i = 0; i < max && sum < VHX_RUN_BYTES; i++)
-		sum += vhx_plain_len(&burst->desc[vq->cursor + i]);
-	max = vhx_xlate_plain(&vq->mem.xlate, &burst->desc[vq->cursor], i,
-			      VHOST_ACCESS_WO, vq->iov);
-	nr = backend->ops->recv_burst(backend, vq->iov, max);
+	max = min(backend->ops->queued(backend), *offer);
+	nr = min(burst->nr - vq->cursor, max * need);
+	nr = vhx_bufs_find(vq, vq->cursor, nr, VHOST_ACCESS_WO) ?
+		backend->ops->recv_burst(backend, &vq->bufs, vq->is_mergeable) : 0;
 	*offer = nr < max ? nr + 1 : min(2 * *offer, VHX_BURST_MAX);
 	if (!nr)
 		return 0;
 	if (!vq->nr_used)
 		vq->staged = vhx_burst_pos(&vq->ring, burst, vq->cursor);
-	for (i = 0, sum = 0; i < nr; i++) {
-		vq->used[vq->nr_used + i] = burst->used[vq->cursor + i];
-		vq->used[vq->nr_used + i].len = vq->iov[i].iov_len;
-		sum += vq->iov[i].iov_len;
-	}
-	vq->cursor += nr;
-	vq->nr_used += nr;
+	sum = stage(vq, nr);
 	vhx_count(&vq->stats.frames, nr);
 	vhx_count(&vq->stats.bytes, sum - nr * vq->hlen);
 	*bytes += sum;
 	ret = vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
 	return ret ?: nr;
-}
-
-/* Whether move_burst() is of use, where it may be used at all. */
-static bool is_next_plain(const struct vhx_vq *vq)
-{
-	return vq->cursor < vq->burst.nr_plain || vq->cursor == vq->burst.nr;
 }
 
 /*
@@ -320,8 +350,8 @@ static int receive_all(struct vhx_vq *vq)
 			if (!len)
 				return vhx_run_wait_backend(vq);
 		}
-		ret = has_bursts && backend->is_easy && is_next_plain(vq) ?
-			move_burst(vq, len, &offer, &bytes) : 0;
+		ret = has_bursts && backend->is_easy ?
+			move_burst(vq, len, &offer, &cost, &bytes) : 0;
 		if (ret < 0)
 			return ret;
 		cost += ret;

@@ -10,7 +10,7 @@
 #include "backend.h"
 
 /* Frames that are handed over together. */
-#define VHX_TAP_BATCH	64U
+#define VHX_TAP_BATCH	VHX_BUFS_MAX
 
 #define VHX_TAP_PAGES	8
 
@@ -37,6 +37,7 @@ struct vhx_tap_page {
  * @nr_gone: frames taken from @queue of which the netdev queue does not know
  * @known_until: in jiffies: recvmsg writes a header of backend.hlen and no more
  * @hdr: those of the frames that are received together
+ * @to: where each of them goes: its first piece, and behind the last one's last
  * @recv: what recvmsg is given; all of it but control, flags and iter stays 0
  * @page: where XDP buffers are cut from, in turn
  * @turn: the one in use
@@ -58,6 +59,7 @@ struct vhx_tap {
 	unsigned int nr_gone;
 	unsigned long known_until;
 	struct virtio_net_hdr_mrg_rxbuf hdr[VHX_TAP_BATCH];
+	const struct iovec *to[VHX_TAP_BATCH + 1];
 	struct msghdr recv;
 	struct vhx_tap_page page[VHX_TAP_PAGES];
 	unsigned int turn;
@@ -77,8 +79,8 @@ static inline struct vhx_tap *vhx_to_tap(struct vhx_backend *backend)
 size_t vhx_tap_peek(struct vhx_backend *backend);
 unsigned int vhx_tap_queued(struct vhx_backend *backend);
 int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to);
-unsigned int vhx_tap_recv_burst(struct vhx_backend *backend, struct iovec *to,
-				unsigned int nr);
+unsigned int vhx_tap_recv_burst(struct vhx_backend *backend,
+				const struct vhx_bufs *to, bool merges);
 void vhx_tap_drop(struct vhx_backend *backend);
 void vhx_tap_give_back(struct vhx_tap *tap);
 
@@ -86,7 +88,7 @@ void vhx_tap_give_back(struct vhx_tap *tap);
 int vhx_tap_send(struct vhx_backend *backend, struct iov_iter *from,
 		 size_t len);
 unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
-				const struct iovec *from, unsigned int nr);
+				const struct vhx_bufs *from);
 void vhx_tap_free_pages(struct vhx_tap *tap);
 unsigned int vhx_tap_flush(struct vhx_backend *backend);
 

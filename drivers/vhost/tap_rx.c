@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Frames of a tap to the guest. They come out of the file's ptr_ring a batch at a
- * time; most are copied here, into one buffer each, others by the file's recvmsg.
+ * time; most are copied here, others by the file's recvmsg.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -18,6 +18,8 @@
 
 /* Frames up to this are copied by words while user access is open for all. */
 #define SMALL		128U
+/* Bytes of frames that are taken together. */
+#define TOGETHER	0x20000
 /* How long is believed what recvmsg was seen to write before a frame. */
 #define KNOWN_JIFFIES	HZ
 /* Else, by TUNSETVNETBE, the header's byte order may be any. */
@@ -84,7 +86,8 @@ static bool is_easy_kind(void *ptr)
 	const struct sk_buff *skb = ptr;
 
 	return !tun_is_xdp_frame(ptr) && skb->dev &&
-	       !skb_vlan_tag_present(skb) && !skb_is_gso(skb) &&
+	       !skb_vlan_tag_present(skb) &&
+	       !skb_is_gso(skb) &&
 	       (TUN_IS_LE || skb->ip_summed != CHECKSUM_PARTIAL);
 }
 
@@ -144,38 +147,59 @@ static void *take_frame(struct vhx_tap *tap)
 	return tap->queue[tap->head++];
 }
 
-/* Under the consumer lock: its netdev is there as long as it is in the ring. */
-static bool is_easy(const struct vhx_backend *backend, void *ptr,
-		    const struct net_device *dev, const struct iovec *to)
+/*
+ * Buffers for the @need bytes of a frame, from the @at-th on, whose first piece holds
+ * its header. Return: how many; 0: they are too few or too short.
+ */
+static unsigned int fit(const struct vhx_bufs *to, unsigned int at, size_t hlen,
+			size_t need, bool merges)
 {
-	const struct sk_buff *skb = ptr;
+	const struct iovec *iov = to->iov + to->first[at];
+	unsigned int i = at;
+	size_t room = 0;
 
-	return is_easy_kind(ptr) && skb->dev == dev &&
-	       skb->len + backend->hlen <= to->iov_len;
+	if (likely(iov->iov_len >= need))
+		return 1;
+	if (iov->iov_len < hlen)
+		return 0;
+	do {
+		for (i++; iov < to->iov + to->first[i]; iov++)
+			room += iov->iov_len;
+	} while (room < need && merges && i < to->nr);
+	return room >= need ? i - at : 0;
 }
 
 /*
  * Takes the next easy frames out of the ring, one after the other: what is further on
  * may be slots that were consumed and not cleared yet. Return: how many; their netdev
- * is held then.
+ * is held then: under the consumer lock it is there as long as they are in the ring.
  */
-static unsigned int take_easy(struct vhx_tap *tap, const struct iovec *to,
-			      unsigned int nr, struct net_device **dev)
+static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
+			      bool merges, struct net_device **dev)
 {
 	struct ptr_ring *ring = tap->ring;
-	unsigned int i;
-	void *ptr;
+	size_t hlen = tap->backend.hlen;
+	unsigned int i, nr, at = 0, bytes = 0;
+	struct sk_buff *skb;
 
 	spin_lock(&ring->consumer_lock);
-	ptr = __ptr_ring_peek(ring);
-	*dev = ptr && !tun_is_xdp_frame(ptr) ? ((struct sk_buff *)ptr)->dev :
-		NULL;
-	for (i = 0; i < nr && ptr && is_easy(&tap->backend, ptr, *dev, &to[i]);
-	     i++) {
-		tap->queue[i] = ptr;
+	skb = __ptr_ring_peek(ring);
+	*dev = skb && !tun_is_xdp_frame(skb) ? skb->dev : NULL;
+	for (i = 0; skb && at < to->nr && bytes < TOGETHER &&
+	     is_easy_kind(skb) && skb->dev == *dev; i++) {
+		nr = fit(to, at, hlen, hlen + skb->len, merges);
+		if (!nr)
+			break;
+		tap->queue[i] = skb;
+		tap->hdr[i].num_buffers =
+			__cpu_to_virtio16(tap->backend.is_le, nr);
+		tap->to[i] = to->iov + to->first[at];
+		at += nr;
+		bytes += skb->len;
 		__ptr_ring_discard_one(ring);
-		ptr = __ptr_ring_peek(ring);
+		skb = __ptr_ring_peek(ring);
 	}
+	tap->to[i] = to->iov + to->first[at];
 	tap->head = 0;
 	tap->tail = i;
 	if (i)
@@ -186,95 +210,134 @@ static unsigned int take_easy(struct vhx_tap *tap, const struct iovec *to,
 }
 
 /*
- * Copies words while user access is open. @len is 8 at least; the last ones overlap.
- * Return: whether it could
+ * Copies words while user access is open, the last ones over those before. @len is 8
+ * at least. Return: whether it could
  */
 static __always_inline bool put_words(void __user *to, const void *from,
 				      size_t len)
 {
 	size_t off = 0;
 
+	if (len < 16) {
+		unsafe_put_user(get_unaligned((const u64 *)from),
+				(u64 __user *)to, fault);
+		unsafe_put_user(get_unaligned((const u64 *)(from + len - 8)),
+				(u64 __user *)(to + len - 8), fault);
+		return true;
+	}
 	for (;;) {
 		unsafe_put_user(get_unaligned((const u64 *)(from + off)),
 				(u64 __user *)(to + off), fault);
-		off += 8;
-		if (off + 8 > len) {
+		unsafe_put_user(get_unaligned((const u64 *)(from + off + 8)),
+				(u64 __user *)(to + off + 8), fault);
+		off += 16;
+		if (off + 16 > len) {
 			if (off == len)
 				return true;
-			off = len - 8;
+			off = len - 16;
 		}
 	}
 fault:
 	return false;
 }
 
-/* Whether a frame is copied by words. */
-static __always_inline bool is_small(const struct sk_buff *skb)
+/*
+ * Where a frame begins, behind its header, if a piece holds it whole and it is copied
+ * by words; else NULL.
+ */
+static __always_inline void __user *place_small(const struct sk_buff *skb,
+						const struct iovec *to,
+						size_t hlen)
 {
-	return skb->len - 8 <= SMALL - 8 && !skb_is_nonlinear(skb);
+	size_t off = hlen;
+
+	if (skb->len - 8 > SMALL - 8 || skb_is_nonlinear(skb))
+		return NULL;
+	if (to->iov_len == hlen) {
+		to++;
+		off = 0;
+	}
+	return skb->len + off <= to->iov_len ? to->iov_base + off : NULL;
 }
 
-/* Writes headers, and small frames. Return: how many of the frames could be. */
-static unsigned int write_small(struct vhx_tap *tap, const struct iovec *to,
-				unsigned int nr)
+/*
+ * Writes headers, and small frames. Return: how many of the frames could be.
+ * @others: their bits, of those that were not small
+ */
+static unsigned int write_small(struct vhx_tap *tap, unsigned int nr, u64 *others)
 {
 	const struct virtio_net_hdr_mrg_rxbuf *hdr = tap->hdr;
+	const struct iovec *const *to = tap->to;
 	size_t hlen = tap->backend.hlen;
 	void *const *queue = tap->queue;
 	const struct sk_buff *skb;
+	void __user *data;
 	unsigned int i;
+	u64 skipped = 0;
 
-	if (!user_write_access_begin(to->iov_base, to->iov_len))
+	if (!user_write_access_begin(to[0]->iov_base, to[0]->iov_len))
 		return 0;
 	/* By pointers: a check of an array's bounds calls what may not be called now. */
 	for (i = 0; i < nr; i++) {
 		skb = queue[i];
-		if (!put_words(to[i].iov_base, &hdr[i], hlen))
+		if (!put_words(to[i]->iov_base, &hdr[i], hlen))
 			break;
-		if (is_small(skb) && !put_words(to[i].iov_base + hlen, skb->data,
-						skb->len))
+		data = place_small(skb, to[i], hlen);
+		if (!data)
+			skipped |= BIT_ULL(i);
+		else if (!put_words(data, skb->data, skb->len))
 			break;
 	}
 	user_write_access_end();
+	*others = skipped;
 	return i;
 }
 
 /*
- * Writes the other frames. That a hardened copy would look whether an skb's data stays
- * in one object is not needed of what is linear: it is @skb->len long.
- * Return: how many of all could be written
+ * Writes a frame behind its header. That a hardened copy would look whether an skb's
+ * data stays in one object is not needed of what is linear: it is @skb->len long.
+ * Return: whether it could
  */
-static unsigned int write_large(struct vhx_tap *tap, const struct iovec *to,
-				unsigned int nr)
+static bool write_data(const struct sk_buff *skb, const struct iovec *to,
+		       const struct iovec *end, size_t hlen)
+{
+	size_t off = hlen, left = skb->len, len;
+	const void *data = skb->data;
+	struct iov_iter iter;
+
+	if (skb_is_nonlinear(skb)) {
+		iov_iter_init(&iter, ITER_DEST, to, end - to, hlen + left);
+		iov_iter_advance(&iter, hlen);
+		return !skb_copy_datagram_iter(skb, 0, &iter, left);
+	}
+	for (; left; to++, off = 0) {
+		len = min(left, to->iov_len - off);
+		instrument_copy_to_user(to->iov_base + off, data, len);
+		if (raw_copy_to_user(to->iov_base + off, data, len))
+			return false;
+		data += len;
+		left -= len;
+	}
+	return true;
+}
+
+/* Writes @others of @nr frames. Return: how many of all could be written. */
+static unsigned int write_large(struct vhx_tap *tap, unsigned int nr, u64 others)
 {
 	size_t hlen = tap->backend.hlen;
-	const struct sk_buff *skb;
-	struct iov_iter iter;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		skb = tap->queue[i];
-		if (is_small(skb))
-			continue;
-		if (skb_is_nonlinear(skb)) {
-			iov_iter_init(&iter, ITER_DEST, &to[i], 1,
-				      hlen + skb->len);
-			iov_iter_advance(&iter, hlen);
-			if (skb_copy_datagram_iter(skb, 0, &iter, skb->len))
-				break;
-		} else {
-			instrument_copy_to_user(to[i].iov_base + hlen, skb->data,
-						skb->len);
-			if (raw_copy_to_user(to[i].iov_base + hlen, skb->data,
-					     skb->len))
-				break;
-		}
+	for (; others; others &= others - 1) {
+		i = __ffs64(others);
+		if (i >= nr || !write_data(tap->queue[i], tap->to[i],
+					   tap->to[i + 1], hlen))
+			return min(i, nr);
 	}
-	return i;
+	return nr;
 }
 
 /* The first @nr frames of the queue are with the guest: as tun does then. */
-static void finish(struct vhx_tap *tap, struct iovec *to, unsigned int nr,
+static void finish(struct vhx_tap *tap, u32 *len, unsigned int nr,
 		   struct net_device *dev)
 {
 	struct sk_buff *skb;
@@ -283,7 +346,7 @@ static void finish(struct vhx_tap *tap, struct iovec *to, unsigned int nr,
 	local_bh_disable();
 	for (i = 0; i < nr; i++) {
 		skb = tap->queue[i];
-		to[i].iov_len = tap->backend.hlen + skb->len;
+		len[i] = tap->backend.hlen + skb->len;
 		bytes += skb->len;
 		napi_consume_skb(skb, VHX_TAP_BATCH);
 	}
@@ -293,10 +356,11 @@ static void finish(struct vhx_tap *tap, struct iovec *to, unsigned int nr,
 	tap->nr_gone += nr;
 }
 
-static void make_hdr(struct vhx_tap *tap, unsigned int i)
+/* All but num_buffers, which is there. Return: whether it can say what the frame is. */
+static bool make_hdr(struct vhx_tap *tap, unsigned int i)
 {
-	virtio_net_hdr_from_skb(tap->queue[i], &tap->hdr[i].hdr, true, true, 0);
-	tap->hdr[i].num_buffers = __cpu_to_virtio16(tap->backend.is_le, 1);
+	return !virtio_net_hdr_from_skb(tap->queue[i], &tap->hdr[i].hdr, true,
+					true, 0);
 }
 
 /*
@@ -305,25 +369,23 @@ static void make_hdr(struct vhx_tap *tap, unsigned int i)
  * them together. One that cannot be written stays, for recv() to say why.
  */
 unsigned int vhx_tap_recv_burst(struct vhx_backend *backend,
-				struct iovec *to, unsigned int nr)
+				const struct vhx_bufs *to, bool merges)
 {
 	struct vhx_tap *tap = vhx_to_tap(backend);
 	struct net_device *dev;
-	unsigned int i;
+	unsigned int i, nr;
+	u64 others;
 
-	if (!is_known(tap))
+	if (!is_known(tap) || !vhx_bufs_are_user(to))
 		return 0;
-	nr = min(nr, VHX_TAP_BATCH);
-	for (i = 0; i < nr && access_ok(to[i].iov_base, to[i].iov_len); i++)
-		;
-	nr = take_easy(tap, to, i, &dev);
+	nr = take_easy(tap, to, merges, &dev);
 	if (!nr)
 		return 0;
-	for (i = 0; i < nr; i++)
-		make_hdr(tap, i);
-	nr = write_small(tap, to, nr);
-	nr = write_large(tap, to, nr);
-	finish(tap, to, nr, dev);
+	for (i = 0; i < nr && make_hdr(tap, i); i++)
+		;
+	nr = i ? write_small(tap, i, &others) : 0;
+	nr = nr ? write_large(tap, nr, others) : 0;
+	finish(tap, to->len, nr, dev);
 	dev_put(dev);
 	return nr;
 }
@@ -334,26 +396,32 @@ unsigned int vhx_tap_recv_burst(struct vhx_backend *backend,
 static int recv_easy(struct vhx_tap *tap, const struct iov_iter *to)
 {
 	struct iovec room = { .iov_len = iov_iter_count(to) };
-	size_t hlen = tap->backend.hlen, len;
+	const struct vhx_bufs buf = {
+		.iov = &room, .first = (const u16[]){ 0, 1 }, .nr = 1,
+	};
+	size_t hlen = tap->backend.hlen;
 	struct iov_iter iter = *to;
 	struct net_device *dev;
 	struct sk_buff *skb;
-	bool is_done;
+	int ret = 0;
+	u32 len;
 
 	/* Of a burst that could not be written frames may be left. */
 	if (!tap->backend.is_easy || !is_known(tap) ||
-	    !take_easy(tap, &room, 1, &dev))
+	    !take_easy(tap, &buf, false, &dev))
 		return 0;
-	make_hdr(tap, 0);
 	skb = tap->queue[0];
-	len = skb->len;
-	is_done = _copy_to_iter(tap->hdr, hlen, &iter) == hlen &&
-		  (skb_is_nonlinear(skb) ?
-		   !skb_copy_datagram_iter(skb, 0, &iter, len) :
-		   _copy_to_iter(skb->data, len, &iter) == len);
-	finish(tap, &room, 1, dev);
+	if (make_hdr(tap, 0)) {
+		ret = -EFAULT;
+		if (_copy_to_iter(tap->hdr, hlen, &iter) == hlen &&
+		    (skb_is_nonlinear(skb) ?
+		     !skb_copy_datagram_iter(skb, 0, &iter, skb->len) :
+		     _copy_to_iter(skb->data, skb->len, &iter) == skb->len))
+			ret = hlen + skb->len;
+		finish(tap, &len, 1, dev);
+	}
 	dev_put(dev);
-	return is_done ? hlen + len : -EFAULT;
+	return ret;
 }
 
 int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)

@@ -205,92 +205,134 @@ static int copy_xdp(struct vhx_tap *tap, struct iov_iter *from, size_t len)
 }
 
 /*
- * Copies words while user access is open. @len is 8 at least; the last ones overlap.
+ * Copies words while user access is open, the last ones over those before.
  * Return: whether it could
  */
 static __always_inline bool get_words(void *to, const void __user *from,
 				      size_t len)
 {
 	size_t off = 0;
-	u64 val;
+	u64 one, two;
+	u8 byte;
 
+	if (unlikely(len < 8)) {
+		for (; off < len; off++) {
+			unsafe_get_user(byte, (const u8 __user *)(from + off), fault);
+			*(u8 *)(to + off) = byte;
+		}
+		return true;
+	}
+	if (len < 16) {
+		unsafe_get_user(one, (const u64 __user *)from, fault);
+		unsafe_get_user(two, (const u64 __user *)(from + len - 8), fault);
+		put_unaligned(one, (u64 *)to);
+		put_unaligned(two, (u64 *)(to + len - 8));
+		return true;
+	}
 	for (;;) {
-		unsafe_get_user(val, (const u64 __user *)(from + off), fault);
-		put_unaligned(val, (u64 *)(to + off));
-		off += 8;
-		if (off + 8 > len) {
+		unsafe_get_user(one, (const u64 __user *)(from + off), fault);
+		unsafe_get_user(two, (const u64 __user *)(from + off + 8), fault);
+		put_unaligned(one, (u64 *)(to + off));
+		put_unaligned(two, (u64 *)(to + off + 8));
+		off += 16;
+		if (off + 16 > len) {
 			if (off == len)
 				return true;
-			off = len - 8;
+			off = len - 16;
 		}
 	}
 fault:
 	return false;
 }
 
-/* Copies small frames. Return: how many of all stand before one that could not be. */
-static unsigned int read_small(struct vhx_tap *tap, const struct iovec *from,
-			       unsigned int nr, void *to)
+/*
+ * Copies small frames, all but @others. Return: how many of all stand before one that
+ * could not be.
+ */
+static unsigned int read_small(struct vhx_tap *tap, const struct vhx_bufs *from,
+			       unsigned int nr, void *to, u64 others)
 {
+	const struct iovec *iov = from->iov, *end;
 	const unsigned int *size = tap->size;
+	const u16 *first = from->first;
 	unsigned int i;
+	void *at;
 
-	if (!user_read_access_begin(from->iov_base, from->iov_len))
+	if (!user_read_access_begin(iov->iov_base, iov->iov_len))
 		return 0;
-	/* By a pointer: a check of an array's bounds calls what may not be called now. */
-	for (i = 0; i < nr; to += size[i++])
-		if (from[i].iov_len <= SMALL &&
-		    !get_words(to, from[i].iov_base, from[i].iov_len))
-			break;
+	/* By pointers: a check of an array's bounds calls what may not be called now. */
+	for (i = 0; i < nr; to += size[i++]) {
+		end = from->iov + first[i + 1];
+		if (others >> i & 1) {
+			iov = end;
+			continue;
+		}
+		at = to;
+		do {
+			if (!get_words(at, iov->iov_base, iov->iov_len))
+				goto fault;
+			at += iov->iov_len;
+		} while (++iov < end);
+	}
+fault:
 	user_read_access_end();
 	return i;
 }
 
-/* Copies the others; hardened copies would see what copy_xdp() says. */
-static unsigned int read_large(struct vhx_tap *tap, const struct iovec *from,
-			       unsigned int nr, void *to)
+/* Copies @others; hardened copies would see what copy_xdp() says. */
+static unsigned int read_large(struct vhx_tap *tap, const struct vhx_bufs *from,
+			       unsigned int nr, void *to, u64 others)
 {
+	const struct iovec *iov, *end;
 	unsigned int i;
+	void *at;
 
-	for (i = 0; i < nr; to += tap->size[i++]) {
-		if (from[i].iov_len <= SMALL)
+	for (i = 0; i < nr && others >> i; to += tap->size[i++]) {
+		if (!(others >> i & 1))
 			continue;
-		instrument_copy_from_user_before(to, from[i].iov_base,
-						 from[i].iov_len);
-		if (raw_copy_from_user(to, from[i].iov_base, from[i].iov_len))
-			break;
+		iov = from->iov + from->first[i];
+		end = from->iov + from->first[i + 1];
+		for (at = to; iov < end; at += iov->iov_len, iov++) {
+			instrument_copy_from_user_before(at, iov->iov_base,
+							 iov->iov_len);
+			if (raw_copy_from_user(at, iov->iov_base, iov->iov_len))
+				return i;
+		}
 	}
-	return i;
+	return nr;
 }
 
 unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
-				const struct iovec *from, unsigned int nr)
+				const struct vhx_bufs *from)
 {
 	struct vhx_tap *tap = vhx_to_tap(backend);
 	size_t hlen = backend->hlen, pad = pad_of(tap), size, total = 0;
-	unsigned int i, done;
+	unsigned int i, nr, done;
+	u64 others = 0;
 	void *buf;
 
 	if (!IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) ||
-	    hlen < sizeof(struct virtio_net_hdr) || !takes_batches(tap))
+	    hlen < sizeof(struct virtio_net_hdr) || !takes_batches(tap) ||
+	    !vhx_bufs_are_user(from))
 		return 0;
-	nr = min(nr, VHX_TAP_BATCH - tap->nr_xdp);
+	nr = min(from->nr, VHX_TAP_BATCH - tap->nr_xdp);
 	for (i = 0; i < nr; i++) {
-		size = size_of(pad, from[i].iov_len - hlen);
-		if (size > PAGE_SIZE || total + size > PAGE_SIZE << PAGE_ORDER ||
-		    !access_ok(from[i].iov_base, from[i].iov_len))
+		size = size_of(pad, from->len[i] - hlen);
+		if (size > PAGE_SIZE || total + size > PAGE_SIZE << PAGE_ORDER)
 			break;
 		tap->size[i] = size;
+		if (from->len[i] > SMALL)
+			others |= BIT_ULL(i);
 		total += size;
 	}
 	buf = i ? cut(tap, total, i) : NULL;
 	if (!buf)
 		return 0;
 	nr = i;
-	done = read_small(tap, from, nr, buf + pad - hlen);
-	done = read_large(tap, from, done, buf + pad - hlen);
+	done = read_small(tap, from, nr, buf + pad - hlen, others);
+	done = done ? read_large(tap, from, done, buf + pad - hlen, others) : 0;
 	for (i = 0; i < done; buf += tap->size[i++])
-		if (add_xdp(tap, buf, pad, tap->size[i], from[i].iov_len - hlen))
+		if (add_xdp(tap, buf, pad, tap->size[i], from->len[i] - hlen))
 			break;
 	uncut(tap, nr - i);
 	if (tap->nr_xdp == VHX_TAP_BATCH)

@@ -36,7 +36,7 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 		vhx_count(&vq->stats.drop_size, 1);
 		return 0;
 	}
-	nr = vhx_vq_xlate(vq, i, vq->iov, VHX_SLOTS_MAX);
+	nr = vhx_bufs_find_one(vq, i, vq->iov, VHX_SLOTS_MAX);
 	if (nr < 0)
 		return nr;
 
@@ -56,28 +56,30 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 }
 
 /*
- * Sends plain buffers from the @at-th of the burst on, up to the bytes of a run, while
- * the backend takes them together. Return: how many; 0: the next one goes by itself.
+ * Sends buffers from the @at-th of the burst on, up to the bytes of a run, while the
+ * backend takes them together. Return: how many; 0: the next one goes by itself.
  * @bytes: of the run so far; theirs are added
  */
-static unsigned int send_plain(struct vhx_vq *vq, unsigned int at, int *bytes)
+static unsigned int send_together(struct vhx_vq *vq, unsigned int at, int *bytes)
 {
-	const struct vring_desc *desc = &vq->burst.desc[at];
+	const struct vhx_burst *burst = &vq->burst;
 	const u32 min_len = vq->hlen + ETH_HLEN;
-	unsigned int i, nr = vq->burst.nr_plain - at;
+	unsigned int i, nr;
 	int sum = 0;
 
-	for (i = 0; i < nr && *bytes + sum < VHX_RUN_BYTES && sum < TOGETHER; i++) {
-		u32 len = vhx_plain_len(&desc[i]);
+	for (i = at; i < burst->nr && *bytes + sum < VHX_RUN_BYTES &&
+	     sum < TOGETHER; i++) {
+		u32 len = vhx_burst_out_len(burst, i);
 
 		if (len < min_len || len > PAGE_SIZE)
 			break;
+		vq->frame_len[i - at] = len;
 		sum += len;
 	}
-	nr = vhx_xlate_plain(&vq->mem.xlate, desc, i, VHOST_ACCESS_RO, vq->iov);
-	nr = vq->backend->ops->send_burst(vq->backend, vq->iov, nr);
+	nr = vhx_bufs_find(vq, at, i - at, VHOST_ACCESS_RO);
+	nr = nr ? vq->backend->ops->send_burst(vq->backend, &vq->bufs) : 0;
 	for (i = 0; i < nr; i++)
-		*bytes += vq->iov[i].iov_len;
+		*bytes += vq->frame_len[i];
 	return nr;
 }
 
@@ -89,13 +91,12 @@ static int send_burst(struct vhx_vq *vq)
 {
 	struct vhx_burst *burst = &vq->burst;
 	bool has_bursts = vq->backend->ops->send_burst && !vq->guest_hlen &&
-			  !burst->is_plain_in && burst->nr_plain > 1;
+			  burst->nr > 1;
 	unsigned int i, nr, lost, frames = 0;
 	int ret = 0, stop, bytes = 0, err;
 
 	for (i = 0; i < burst->nr && bytes < VHX_RUN_BYTES; i += nr) {
-		nr = has_bursts && i < burst->nr_plain ?
-			send_plain(vq, i, &bytes) : 0;
+		nr = has_bursts ? send_together(vq, i, &bytes) : 0;
 		frames += nr;
 		if (nr)
 			continue;

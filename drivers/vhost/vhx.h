@@ -126,7 +126,11 @@ struct vhx_told {
  * @nr_looks: runs that failed since then and were not the last look
  * @burst: chains in work
  * @used: chains to complete
- * @iov: owner's memory of the frame in work
+ * @chain_len: rx: bytes of the chain that was taken last
+ * @bufs: chains of @burst that are moved together, by @iov, @first and @frame_len
+ * @iov: owner's memory of the frame in work, or of @bufs
+ * @first: see struct vhx_bufs
+ * @frame_len: see struct vhx_bufs
  */
 struct vhx_vq {
 	struct mutex mutex;
@@ -160,7 +164,11 @@ struct vhx_vq {
 	unsigned int nr_looks;
 	struct vhx_burst burst;
 	struct vhx_used used[VHX_USED_MAX];
+	u32 chain_len;
+	struct vhx_bufs bufs;
 	struct iovec iov[VHX_SLOTS_MAX];
+	u16 first[VHX_BURST_MAX + 1];
+	u32 frame_len[VHX_BURST_MAX];
 };
 
 /**
@@ -261,8 +269,6 @@ bool vhx_vq_is_log_ok(const struct vhx_vq *vq, u64 base,
 int vhx_vq_prepare(struct vhx_vq *vq);
 int vhx_vq_start(struct vhx_vq *vq);
 void vhx_vq_stop(struct vhx_vq *vq);
-int vhx_vq_xlate(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
-		 unsigned int max);
 int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_set_base(struct vhx_vq *vq, const struct vhost_vring_state *state);
 int vhx_vq_get_base(struct vhx_vq *vq, struct vhost_vring_state *state);
@@ -273,6 +279,12 @@ int vhx_vq_set_addr(struct vhx_vq *vq, const struct vhost_vring_addr *addr);
 int vhx_vq_set_kick(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_call(struct vhx_vq *vq, const struct vhost_vring_file *file);
 int vhx_vq_set_err(struct vhx_vq *vq, const struct vhost_vring_file *file);
+
+/* bufs.c */
+int vhx_bufs_find_one(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
+		      unsigned int max);
+unsigned int vhx_bufs_find(struct vhx_vq *vq, unsigned int at, unsigned int nr,
+			   u8 perm);
 
 /* run.c */
 void vhx_run_init(struct vhx_vq *vq);

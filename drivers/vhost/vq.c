@@ -25,6 +25,9 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 	vq->ring.mem = &vq->mem;
 	vq->ring.num = 1;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
+	vq->bufs.iov = vq->iov;
+	vq->bufs.len = vq->frame_len;
+	vq->chain_len = U32_MAX;
 	vhx_work_init(&vq->work, run);
 	vhx_run_init(vq);
 	vhx_poll_init(&vq->kick_poll, &vq->work, EPOLLIN);
@@ -294,76 +297,6 @@ void vhx_vq_stop(struct vhx_vq *vq)
 	vq->base = vq->ring.ops->base(&vq->ring);
 	vq->has_base = true;
 	vhx_xlate_forget_misses(&vq->mem.xlate);
-}
-
-/*
- * Asks for what the burst points at from buffer @i on, as many as can be noted.
- * Rare, so that inline it would only make each vhx_vq_xlate() save registers.
- */
-static noinline void want(struct vhx_vq *vq, unsigned int i)
-{
-	const struct vhx_slot *slot, *end;
-	const struct vhx_chain *chain;
-	unsigned int left = VHX_MISSES_MAX;
-
-	for (; i < vq->burst.nr; i++) {
-		chain = vhx_burst_chain(&vq->burst, i);
-		end = chain->slot + chain->nr_out + chain->nr_in;
-		for (slot = chain->slot; slot < end; slot++) {
-			if (!left--)
-				return;
-			vhx_mem_want_iova(&vq->mem, slot->addr, slot->len,
-					  slot->flags & VRING_DESC_F_WRITE);
-		}
-	}
-}
-
-/**
- * vhx_vq_xlate - turn a buffer of the burst in work into iovecs
- * @vq: a started vq
- * @i: number of the buffer
- * @iov: result
- * @max: room in @iov
- *
- * When a part of it is not known, those that stand behind it in the burst are asked
- * for as well, as many as misses can be noted.
- *
- * Context: worker, vq mutex
- * Return: as vhx_xlate_slots()
- */
-int vhx_vq_xlate(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
-		 unsigned int max)
-{
-	struct vhx_burst *burst = &vq->burst;
-	const struct vhx_slot *slot;
-	unsigned int nr = 1;
-	int ret;
-
-	if (likely(i < burst->nr_plain)) {
-		burst->slot[i] = vhx_plain_slot(burst, i);
-		slot = &burst->slot[i];
-	} else {
-		slot = burst->chain[i].slot;
-		nr = burst->chain[i].nr_out + burst->chain[i].nr_in;
-	}
-	ret = vhx_xlate_slots(&vq->mem.xlate, slot, nr, iov, max);
-	if (likely(ret >= 0))
-		return ret;
-	switch (ret) {
-	case -ENXIO:
-		vq->ring.cause = "buffer outside the memory table";
-		break;
-	case -EPERM:
-		vq->ring.cause = "buffer not accessible by the IOTLB";
-		break;
-	case -ENOBUFS:
-		vq->ring.cause = "buffer in too many regions";
-		break;
-	case -EAGAIN:
-		want(vq, i);
-		break;
-	}
-	return ret;
 }
 
 /**

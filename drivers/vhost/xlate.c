@@ -104,8 +104,8 @@ static const struct vhx_range *look_up(struct vhx_xlate *xlate, u64 addr,
  * found last is tried first. Return: 0, -ENXIO (nothing there), -EPERM,
  * -EAGAIN (asked for).
  */
-static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
-		       void __user **uaddr)
+static __always_inline int locate(struct vhx_xlate *xlate, u64 addr, u8 perm,
+				  u64 *len, void __user **uaddr)
 {
 	const struct vhx_range **hit = xlate->hit, *range;
 	u64 rest;
@@ -121,7 +121,6 @@ static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 	}
 	if ((range->perm & perm) != perm)
 		return -EPERM;
-	WRITE_ONCE(xlate->found, xlate->found + 1);
 	/* Of a range over all 2^64 addresses the length itself would wrap. */
 	rest = range->last - addr;
 	if (*len - 1 > rest)
@@ -129,6 +128,21 @@ static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
 	*uaddr = (void __user *)(unsigned long)
 		(range->uaddr + (addr - range->first));
 	return 0;
+}
+
+static void count_found(struct vhx_xlate *xlate, unsigned int nr)
+{
+	WRITE_ONCE(xlate->found, xlate->found + nr);
+}
+
+static inline int find(struct vhx_xlate *xlate, u64 addr, u8 perm, u64 *len,
+		       void __user **uaddr)
+{
+	int err = locate(xlate, addr, perm, len, uaddr);
+
+	if (!err)
+		count_found(xlate, 1);
+	return err;
 }
 
 static u8 perm_of(const struct vhx_slot *slot)
@@ -180,9 +194,9 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 }
 
 /**
- * vhx_xlate_plain - turn plain buffers into an iovec each
+ * vhx_xlate_run - turn descriptors into an iovec each
  * @xlate: the way
- * @desc: the buffers, see vhx_burst.nr_plain
+ * @slot: the descriptors, none empty, none wrapping; their flags are not looked at
  * @nr: how many
  * @perm: VHOST_ACCESS_*
  * @iov: result
@@ -192,21 +206,21 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
  * Context: vq mutex
  * Return: how many
  */
-unsigned int vhx_xlate_plain(struct vhx_xlate *xlate,
-			     const struct vring_desc *desc, unsigned int nr,
-			     u8 perm, struct iovec *iov)
+unsigned int vhx_xlate_run(struct vhx_xlate *xlate,
+			   const struct vhx_slot *slot, unsigned int nr,
+			   u8 perm, struct iovec *iov)
 {
 	const struct iovec *first = iov;
 	u64 len;
 
-	for (; nr; nr--, desc++, iov++) {
-		len = vhx_plain_len(desc);
-		if (unlikely(find(xlate, vhx_plain_addr(desc), perm, &len,
-				  &iov->iov_base) ||
-			     len != vhx_plain_len(desc)))
+	for (; nr; nr--, slot++, iov++) {
+		len = slot->len;
+		if (unlikely(locate(xlate, slot->addr, perm, &len,
+				    &iov->iov_base) || len != slot->len))
 			break;
 		iov->iov_len = len;
 	}
+	count_found(xlate, iov - first);
 	return iov - first;
 }
 

@@ -71,9 +71,9 @@ void vhx_xlate_forget_hits(struct vhx_xlate *xlate);
 void vhx_xlate_forget_misses(struct vhx_xlate *xlate);
 int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 		    unsigned int nr, struct iovec *iov, unsigned int max);
-unsigned int vhx_xlate_plain(struct vhx_xlate *xlate,
-			     const struct vring_desc *desc, unsigned int nr,
-			     u8 perm, struct iovec *iov);
+unsigned int vhx_xlate_run(struct vhx_xlate *xlate,
+			   const struct vhx_slot *slot, unsigned int nr,
+			   u8 perm, struct iovec *iov);
 int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 		   void __user **uaddr);
 int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len);
