@@ -80,6 +80,14 @@ static bool is_known(const struct vhx_tap *tap)
 	       time_before(jiffies, tap->known_until);
 }
 
+/* Whether a header can say it, or could if that of tunnels was known. */
+static bool is_gso_easy(const struct sk_buff *skb)
+{
+	return !(skb_shinfo(skb)->gso_type &
+		 ~(SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4 |
+		   SKB_GSO_TCP_ECN | SKB_GSO_DODGY));
+}
+
 /* A frame that recvmsg would copy behind a header, and no more. */
 static bool is_easy_kind(void *ptr)
 {
@@ -87,7 +95,7 @@ static bool is_easy_kind(void *ptr)
 
 	return !tun_is_xdp_frame(ptr) && skb->dev &&
 	       !skb_vlan_tag_present(skb) &&
-	       !skb_is_gso(skb) &&
+	       (!skb_is_gso(skb) || (TUN_IS_LE && is_gso_easy(skb))) &&
 	       (TUN_IS_LE || skb->ip_summed != CHECKSUM_PARTIAL);
 }
 
