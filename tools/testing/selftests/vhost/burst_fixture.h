@@ -48,10 +48,11 @@ FIXTURE(burst) {
 	struct vq *rx, *tx;
 	int vlan;			/* packet socket of a VLAN on the tap */
 	bool is_plain;			/* frames of the PLAIN kind alone */
+	bool is_cut;			/* buffers in one piece and in several */
 	unsigned int len_max;
 	uint8_t *buf;
 	uint8_t *frame, *got;
-	uint8_t *page;			/* of its own */
+	uint8_t *page;			/* of its own, and one before it */
 	int head[RING];			/* of buffers, in order */
 	uint8_t *at[RING];
 	size_t size[RING];
@@ -93,7 +94,7 @@ FIXTURE_SETUP(burst)
 	self->rx = &self->d.vq[RX];
 	self->tx = &self->d.vq[TX];
 	self->buf = guest_alloc(&self->d, RING * STRIDE, PAGE);
-	self->page = guest_alloc(&self->d, PAGE, PAGE);
+	self->page = (uint8_t *)guest_alloc(&self->d, 2 * PAGE, PAGE) + PAGE;
 	self->frame = malloc(BIG);
 	self->got = malloc(BIG + STRIDE);
 }
@@ -148,6 +149,24 @@ static struct shape fill(fix *f, uint32_t seq, bool to_guest,
 			h->hdr_len = 64;
 	}
 	return s;
+}
+
+/* How buffer @i is cut: plain ones, and chains of all sorts, change within a burst. */
+static const struct layout *layout_of(const fix *f, unsigned int i)
+{
+	static const struct layout several = { .hdr_pieces = 1, .pieces = 3 };
+	static const struct layout shared = { .hdr_pieces = 0, .pieces = 2 };
+	static const struct layout *const all[] = {
+		&one_piece, &two_pieces, &several, &two_pieces, &two_pieces, &shared,
+		&scattered,
+	};
+
+	const struct layout *l = all[i % (sizeof(all) / sizeof(*all))];
+
+	/* without tables a descriptor of the ring for each piece */
+	if (l == &scattered && !has(&f->d, F_INDIRECT))
+		l = &several;
+	return f->is_cut ? l : &one_piece;
 }
 
 static uint8_t *buf_at(fix *f, unsigned int i)

@@ -83,15 +83,20 @@ static int inject_many(fix *f, uint32_t seq, unsigned int n)
 }
 
 /* Offer a buffer, unpublished. */
-static int offer_at(fix *f, uint8_t *at, size_t size)
+static int offer_as(fix *f, const struct layout *layout, uint8_t *at, size_t size)
 {
 	unsigned int i = f->put++ % RING;
 
 	memset(at, MARK, MARKED);
 	f->at[i] = at;
 	f->size[i] = size;
-	f->head[i] = rx_add(f->rx, size, &one_piece, at);
+	f->head[i] = rx_add(f->rx, size, layout, at);
 	return f->head[i] < 0 ? f->head[i] : 0;
+}
+
+static int offer_at(fix *f, uint8_t *at, size_t size)
+{
+	return offer_as(f, layout_of(f, f->put), at, size);
 }
 
 static int offer(fix *f, unsigned int n, size_t size)
@@ -243,6 +248,7 @@ TEST_F(burst, rx_mixed_ok)
 	before = statistic(self, "tx_bytes");
 	ASSERT_EQ(0, start(self, RX));
 	for (seq = 1; seq < 8 * BURST; seq += BURST) {
+		self->is_cut = seq / BURST % 2;
 		ASSERT_EQ(0, pile_up(self, seq, BURST - 1));
 		ASSERT_EQ(0, offer(self, BURST - 1, BIG));
 		vq_publish_kick(self->rx);
@@ -265,6 +271,8 @@ TEST_F(burst, rx_mixed_over_small_buffers_ok)
 	self->len_max = 9000;
 	ASSERT_EQ(0, start(self, RX));
 	for (uint32_t seq = 1; seq < 4 * BURST; seq += BURST) {
+		/* without tables there is not room for as many */
+		self->is_cut = seq / BURST % 2 && has(&self->d, F_INDIRECT);
 		ASSERT_EQ(0, pile_up(self, seq, BURST - 1));
 		while (self->put - self->popped < RING - 1) {
 			ASSERT_EQ(0, offer(self, 1, 1526));
@@ -301,6 +309,38 @@ TEST_F(burst, rx_unwritable_buffer_goes_on_ok)
 	ASSERT_EQ(0, inject_many(self, 21, BURST - 6));
 	EXPECT_EQ(0, take_until(self, &next, 21 + BURST - 7));
 	EXPECT_EQ(1 + BURST, self->popped);
+}
+
+/*
+ * The same of one whose header can be written, and whose frame cannot: a long one, and
+ * a short one among chains.
+ */
+TEST_F(burst, rx_unwritable_piece_goes_on_ok)
+{
+	static const uint32_t firsts[] = { 1, 112 };
+
+	self->is_plain = true;
+	ASSERT_EQ(0, start(self, RX));
+	for (int i = 0; i < 2; i++) {
+		uint32_t first = firsts[i], next = first;
+
+		self->is_cut = i;
+		ASSERT_EQ(0, pile_up(self, first, 20));
+		ASSERT_EQ(0, offer(self, 6, 2048));
+		ASSERT_EQ(0, offer_as(self, i ? &two_pieces : &one_piece,
+				      self->page - self->d.hdr_len, 2048));
+		ASSERT_EQ(0, offer(self, BURST - 7, 2048));
+		ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_READ));
+		vq_publish_kick(self->rx);
+		EXPECT_EQ(0, take_until(self, &next, first + 5));
+		EXPECT_EQ(first + 6, next);
+		ASSERT_LE(0, dev_get_base(&self->d, RX));
+		EXPECT_EQ(0, vq_used(self->rx));
+		ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_READ | PROT_WRITE));
+		ASSERT_EQ(0, inject_many(self, first + 20, BURST - 6));
+		EXPECT_EQ(0, take_until(self, &next, first + 20 + BURST - 7));
+		EXPECT_EQ(self->put, self->popped);
+	}
 }
 
 /* Who deletes the tap waits for a copy under way, and no longer. */

@@ -12,15 +12,19 @@
 #define LAPS	800			/* bursts */
 
 /* Add frame @seq, unpublished. */
-static int add(fix *f, uint32_t seq)
+static int add_at(fix *f, uint32_t seq, const struct layout *layout, uint8_t *at)
 {
 	unsigned int i = f->put++ % RING;
 	struct virtio_net_hdr h;
 	struct shape s = fill(f, seq, false, &h);
 
-	f->head[i] = tx_add(f->tx, &h, f->frame, s.len, &one_piece,
-			    buf_at(f, i));
+	f->head[i] = tx_add(f->tx, &h, f->frame, s.len, layout, at);
 	return f->head[i] < 0 ? f->head[i] : 0;
+}
+
+static int add(fix *f, uint32_t seq)
+{
+	return add_at(f, seq, layout_of(f, f->put), buf_at(f, f->put));
 }
 
 static int add_many(fix *f, uint32_t seq, unsigned int n)
@@ -80,6 +84,7 @@ TEST_F(burst, tx_mixed_ok)
 
 	ASSERT_EQ(0, start(self, TX));
 	for (uint32_t seq = 0; seq < 5 * BURST; seq += BURST) {
+		self->is_cut = seq / BURST % 2;
 		ASSERT_EQ(0, add_many(self, seq, BURST));
 		vq_publish_kick(self->tx);
 		ASSERT_EQ(0, returned(self, BURST, WAIT_MS));
@@ -107,6 +112,34 @@ TEST_F(burst, tx_unreadable_frame_goes_on_ok)
 	ASSERT_EQ(0, mprotect(page, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(-1, seen_many(self, 32, 32));
 	EXPECT_EQ(0, returned(self, BURST, SOON_MS));
+}
+
+/*
+ * The same of one whose header can be read, and whose frame cannot: a long one behind
+ * plain ones, and a short one among chains.
+ */
+TEST_F(burst, tx_unreadable_piece_goes_on_ok)
+{
+	static const uint32_t bad[] = { 32, 79 };
+	uint8_t *at = self->page - self->d.hdr_len;
+
+	self->is_plain = true;
+	for (uint32_t i = 0; i < 2; i++) {
+		self->is_cut = i;
+		ASSERT_EQ(0, add_many(self, i * BURST, bad[i] - i * BURST));
+		ASSERT_EQ(0, add_at(self, bad[i], &two_pieces, at));
+		ASSERT_EQ(0, add_many(self, bad[i] + 1,
+				      (i + 1) * BURST - bad[i] - 1));
+		vq_publish(self->tx);
+		ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_NONE));
+		ASSERT_EQ(0, start(self, TX));
+		EXPECT_EQ(-1, seen_many(self, i * BURST, bad[i] - i * BURST));
+		ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_READ | PROT_WRITE));
+		EXPECT_EQ(-1, seen_many(self, bad[i],
+					(i + 1) * BURST - bad[i]));
+		EXPECT_EQ(0, returned(self, BURST, SOON_MS));
+		ASSERT_EQ(0, dev_backend(&self->d, TX, -1));
+	}
 }
 
 /* The device's pages have their turn again while frames are still in them. */
