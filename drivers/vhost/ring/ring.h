@@ -162,9 +162,9 @@ struct vhx_ring_ops {
 };
 
 /**
- * struct vhx_scratch - used descriptors on their way
- * @val: upper halves, raw
- * @slot: where they go
+ * struct vhx_scratch - used elements on their way
+ * @val: they, raw; of packed rings the upper halves of descriptors
+ * @slot: of packed rings: where they go
  *
  * Not on the stack, which kernels clear at each call.
  */
@@ -192,7 +192,7 @@ struct vhx_scratch {
  * @is_in_order: VIRTIO_F_IN_ORDER was negotiated
  * @calls_on_empty: VIRTIO_F_NOTIFY_ON_EMPTY was negotiated; split rings only
  * @is_signalled_valid: @signalled_pos means something
- * @scratch: of packed rings
+ * @scratch: what complete() works with
  *
  * The fields up to @num and the booleans from @is_le to @calls_on_empty are
  * the caller's, set before start(); all but @is_le may change between two

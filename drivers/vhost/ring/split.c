@@ -98,20 +98,20 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 {
 	u16 num = ring->num, at = ring->avail_pos & (num - 1);
 	unsigned int i, part = min_t(unsigned int, nr, num - at);
-	__virtio16 raw[VHX_BURST_MAX];
 	int err;
 
-	err = vhx_mem_read(ring->mem, VHX_DRIVER, AVAIL_RING + 2 * at, raw,
+	err = vhx_mem_read(ring->mem, VHX_DRIVER, AVAIL_RING + 2 * at, head,
 			   2 * part);
-	if (!err && part < nr)
+	if (!err && unlikely(part < nr))
 		err = vhx_mem_read(ring->mem, VHX_DRIVER, AVAIL_RING,
-				   raw + part, 2 * (nr - part));
+				   head + part, 2 * (nr - part));
 	if (err)
 		return vhx_ring_fail(ring, err, "avail ring not readable");
 
 	for (i = 0; i < nr; i++) {
-		head[i] = __virtio16_to_cpu(ring->is_le, raw[i]);
-		if (head[i] >= num)
+		head[i] = __virtio16_to_cpu(ring->is_le,
+					    (__force __virtio16)head[i]);
+		if (unlikely(head[i] >= num))
 			break;
 	}
 	return i ? (int)i : vhx_ring_fail(ring, -EINVAL, "head out of range");
@@ -157,13 +157,12 @@ static __virtio64 encode(const struct vhx_ring *ring,
 static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
 		      unsigned int nr, u16 pos)
 {
-	__virtio64 elem[VHX_BURST_MAX];
+	__virtio64 *elem = ring->scratch.val;
 	u16 at = pos & (ring->num - 1);
 	unsigned int i;
 	int err;
 
-	nr = min3(nr, (unsigned int)VHX_BURST_MAX,
-		  (unsigned int)(ring->num - at));
+	nr = min(nr, (unsigned int)(ring->num - at));
 	for (i = 0; i < nr; i++)
 		elem[i] = encode(ring, &used[i]);
 	err = vhx_mem_write(ring->mem, VHX_DEVICE,
