@@ -77,10 +77,10 @@ static inline unsigned int vhx_chain_add_plain(struct vhx_ring *ring,
 			 VRING_DESC_F_WRITE;
 	const struct vring_desc *desc = burst->desc;
 	u16 kind = vhx_chain_raw_flags(is_packed, desc) & VRING_DESC_F_WRITE;
-	unsigned int i = burst->nr_plain;
+	size_t i = burst->nr_plain;
 
 	if (unlikely(!vhx_chain_is_native(ring, is_packed)))
-		return i;
+		return burst->nr_plain;
 	if (!i)
 		burst->pos = ring->avail_pos;
 	for (; i < nr; i++) {

@@ -26,10 +26,12 @@ static u16 index_of(u16 pos)
 /* From @from on to @to, 0 … 2 laps - 1: then positions come again. */
 static u32 distance(const struct vhx_ring *ring, u16 from, u16 to)
 {
-	u32 ahead = index_of(to) + ((from ^ to) & VHX_WRAP ? ring->num : 0);
+	u32 ahead;
 
-	if (from == to)
+	/* Of a ring at rest. */
+	if (likely(from == to))
 		return 0;
+	ahead = index_of(to) + ((from ^ to) & VHX_WRAP ? ring->num : 0);
 	if (ahead < index_of(from))
 		ahead += 2 * ring->num;
 	return ahead - index_of(from);
@@ -197,8 +199,8 @@ static unsigned int encode_row(struct vhx_ring *ring,
 	/* What a count of 1 becomes. */
 	const u64 out = (u64)(flags - 1) << 48;
 	const u64 in = (u64)((flags | VRING_DESC_F_WRITE) - 1) << 48;
-	unsigned int i;
 	u64 upper;
+	size_t i;
 
 	nr = min(nr, (unsigned int)ring->num - index_of(ring->used_pos));
 	for (i = 0; i < nr; i++) {
@@ -213,8 +215,9 @@ static unsigned int encode_row(struct vhx_ring *ring,
 }
 
 /* Encodes buffers, and notes where each goes. Return: positions that they take. */
-static u32 scatter(struct vhx_ring *ring, const struct vhx_used *used,
-		   unsigned int nr, u16 flags)
+static noinline u32 scatter(struct vhx_ring *ring,
+			    const struct vhx_used *used,
+			    unsigned int nr, u16 flags)
 {
 	struct vhx_scratch *to = &ring->scratch;
 	u32 index = index_of(ring->used_pos), count = 0;
