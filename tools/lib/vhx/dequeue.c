@@ -126,16 +126,18 @@ static inline unsigned int take_plain(struct vhx_queue *queue, unsigned int at,
 static unsigned int take_chains(struct vhx_queue *queue, unsigned int at,
 				struct vhx_pkt *const *pkts, u64 *bytes)
 {
-	const struct vhx_span span = vhx_span(&queue->mem.xlate,
-					      VHOST_ACCESS_RO);
 	const struct vhx_chain *chain = &queue->burst.chain[at];
 	const unsigned int nr = queue->burst.nr - at;
 	const u32 hlen = queue->hlen;
+	struct vhx_span span;
 	unsigned int i;
 
 	/* Then the header is read as well. */
-	if (unlikely(queue->has_offload))
+	if (unlikely(queue->has_offload || !chain->nr_out))
 		return 0;
+	/* Tables, which were looked at last, may lie elsewhere. */
+	span = vhx_span_at(&queue->mem.xlate, chain->slot->addr,
+			   VHOST_ACCESS_RO);
 	for (i = 0; i < nr; i++, chain++) {
 		struct vhx_pkt *pkt = pkts[i];
 		u32 len = chain->out_len - hlen;
@@ -230,47 +232,68 @@ static void want_rest(struct vhx_queue *queue, unsigned int i)
 }
 
 /*
- * Takes what is left of the burst from @i on, whatever that is.
- * @pkts: those for it
- * @taken: frames taken, added to
- * Return: as take_frame()
+ * Completes what was taken of the burst in work: @nr buffers, @taken frames of @bytes.
+ * @err: why there are no more, or 0
+ * Return: frames
  */
-static noinline int take_others(struct vhx_queue *queue, unsigned int *i,
-				struct vhx_pkt *const *pkts,
-				unsigned int *taken, u64 *bytes)
+static inline unsigned int end_burst(struct vhx_queue *queue, unsigned int nr,
+				     unsigned int taken, u64 bytes, int err)
 {
-	struct vhx_burst *burst = &queue->burst;
-	unsigned int run;
-	int ret;
+	int ret = complete_taken(queue, nr);
 
-	for (; *i < burst->nr; (*i)++) {
-		run = *i < burst->nr_plain ?
-			take_plain(queue, *i, pkts + *taken, bytes) :
-			take_chains(queue, *i, pkts + *taken, bytes);
-		*i += run;
-		*taken += run;
-		if (*i == burst->nr)
-			break;
-		ret = take_frame(queue, vhx_burst_chain(burst, *i),
-				 pkts[*taken]);
-		if (ret < 0) {
-			if (ret == -EAGAIN)
-				want_rest(queue, *i);
-			return ret;
-		}
-		if (ret)
-			*bytes += pkts[(*taken)++]->len;
+	if (likely(!ret)) {
+		queue->stats.frames += taken;
+		queue->stats.bytes += bytes;
+	} else {
+		/* What was not given back comes again. */
+		taken = 0;
+		err = ret;
 	}
-	return 1;
+	if (unlikely(err))
+		vhx_queue_fail(queue, err);
+	return taken;
 }
 
-static unsigned int dequeue(struct vhx_queue *queue,
-			    struct vhx_pkt *const *pkts, unsigned int nr)
+/*
+ * Takes what is left of the burst from @i on, whatever that is.
+ * @bytes: of the frames before
+ * Return: frames, those before included
+ */
+static noinline unsigned int take_others(struct vhx_queue *queue,
+					 unsigned int i,
+					 struct vhx_pkt *const *pkts, u64 bytes)
 {
 	struct vhx_burst *burst = &queue->burst;
-	unsigned int taken, i;
+	unsigned int taken = i, run;
+	int ret = 0;
+
+	for (; i < burst->nr; i++) {
+		run = i < burst->nr_plain ?
+			take_plain(queue, i, pkts + taken, &bytes) :
+			take_chains(queue, i, pkts + taken, &bytes);
+		i += run;
+		taken += run;
+		if (i == burst->nr)
+			break;
+		ret = take_frame(queue, vhx_burst_chain(burst, i),
+				 pkts[taken]);
+		if (ret < 0)
+			break;
+		if (ret)
+			bytes += pkts[taken++]->len;
+	}
+	if (ret == -EAGAIN)
+		want_rest(queue, i);
+	return end_burst(queue, i, taken, bytes, min(ret, 0));
+}
+
+static inline unsigned int dequeue(struct vhx_queue *queue,
+				   struct vhx_pkt *const *pkts, unsigned int nr)
+{
+	struct vhx_burst *burst = &queue->burst;
+	unsigned int taken;
 	u64 bytes = 0;
-	int ret, err;
+	int ret;
 
 	ret = queue->ring.ops->fetch(&queue->ring, burst, nr);
 	if (ret <= 0) {
@@ -278,22 +301,10 @@ static unsigned int dequeue(struct vhx_queue *queue,
 			vhx_queue_fail(queue, ret);
 		return 0;
 	}
-	i = take_plain(queue, 0, pkts, &bytes);
-	taken = i;
-	if (unlikely(i < burst->nr))
-		ret = take_others(queue, &i, pkts, &taken, &bytes);
-	err = complete_taken(queue, i);
-	/* What was not given back comes again. */
-	if (unlikely(err))
-		taken = 0;
-	else
-		queue->stats.bytes += bytes;
-	if (!err && ret < 0)
-		err = ret;
-	queue->stats.frames += taken;
-	if (unlikely(err))
-		vhx_queue_fail(queue, err);
-	return taken;
+	taken = take_plain(queue, 0, pkts, &bytes);
+	if (unlikely(taken < burst->nr))
+		return take_others(queue, taken, pkts, bytes);
+	return end_burst(queue, taken, taken, bytes, 0);
 }
 
 /**

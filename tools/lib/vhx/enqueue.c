@@ -116,12 +116,13 @@ static noinline bool put_pieces(struct vhx_queue *queue,
 /*
  * Writes frames that need one plain buffer each, which lies where the last one did,
  * as most do, into the next @nr buffers of the burst, all plain. Stops at any other.
- * What completes them stays in burst.used.
+ * What completes them stays in burst.used. No part of its callers, so that the
+ * loop has the registers for itself.
  * Return: how many
  */
-static inline unsigned int put_plain(struct vhx_queue *queue,
-				     struct vhx_pkt *const *pkts,
-				     unsigned int nr)
+static noinline unsigned int put_plain(struct vhx_queue *queue,
+				       struct vhx_pkt *const *pkts,
+				       unsigned int nr)
 {
 	const struct vhx_span span = vhx_span(&queue->mem.xlate,
 					      VHOST_ACCESS_WO);
@@ -129,7 +130,7 @@ static inline unsigned int put_plain(struct vhx_queue *queue,
 	struct vhx_used *used = &queue->burst.used[queue->cursor];
 	const u32 hlen = queue->hlen;
 	u64 bytes = 0;
-	unsigned int i;
+	size_t i;
 
 	for (i = 0; i < nr; i++, desc++) {
 		const struct vhx_pkt *pkt = pkts[i];
@@ -148,11 +149,11 @@ static inline unsigned int put_plain(struct vhx_queue *queue,
 		used[i].len = hlen + len;
 		bytes += len;
 	}
-	queue->cursor += i;
-	queue->nr_used += i;
+	queue->cursor += (unsigned int)i;
+	queue->nr_used += (unsigned int)i;
 	queue->stats.frames += i;
 	queue->stats.bytes += bytes;
-	return i;
+	return (unsigned int)i;
 }
 
 /* Whether buffers are plain, and nobody wants to know what is written there. */
@@ -179,9 +180,9 @@ static int put_frame(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 static int put_some(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
 		    unsigned int nr, unsigned int *i)
 {
-	const struct vhx_span span = vhx_span(&queue->mem.xlate,
-					      VHOST_ACCESS_WO);
+	struct vhx_span span = vhx_span(&queue->mem.xlate, VHOST_ACCESS_WO);
 	struct vhx_burst *burst = &queue->burst;
+	const struct vhx_chain *chain;
 	unsigned int run;
 	int err;
 
@@ -196,6 +197,12 @@ static int put_some(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
 		       &burst->used[queue->cursor - run],
 		       run * sizeof(*queue->used));
 		*i += run;
+	} else {
+		/* Tables, which were looked at last, may lie elsewhere. */
+		chain = vhx_burst_chain(burst, queue->cursor);
+		if (chain->nr_in)
+			span = vhx_span_at(&queue->mem.xlate, chain->slot->addr,
+					   VHOST_ACCESS_WO);
 	}
 	while (*i < nr && queue->cursor < burst->nr &&
 	       queue->nr_used < VHX_BURST_MAX) {
@@ -234,57 +241,66 @@ static inline int publish(struct vhx_queue *queue, const struct vhx_used *used)
 /*
  * A guest decides how many descriptors its buffers have, empty ones, too, and so
  * what a frame costs its sender: each brings a share.
+ * Return: whether any may be looked at
  */
-static void add_share(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
-		      unsigned int nr)
+static inline bool add_share(struct vhx_queue *queue,
+			     struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	unsigned int i;
 
 	queue->share = min(queue->share + (int)nr * SHARE_OF_FRAME,
 			   VHX_SHARE_MAX);
-	for (i = 0; unlikely(queue->share <= 0) && i < nr; i++)
+	if (likely(queue->share > 0))
+		return true;
+	for (i = 0; queue->share <= 0 && i < nr; i++)
 		queue->share += (int)(pkts[i]->len / SHARE_BYTES);
+	return queue->share >= 0;
 }
 
 /*
  * Writes the frames from @i on, whatever they and the buffers are.
  * @err: of the last fetch
- * Return: 0, VHX_NO_BUFFERS or an errno
+ * Return: frames, those before included
  */
-static noinline int put_others(struct vhx_queue *queue,
-			       struct vhx_pkt *const *pkts, unsigned int nr,
-			       unsigned int *i, int err)
+static noinline unsigned int put_others(struct vhx_queue *queue,
+					struct vhx_pkt *const *pkts,
+					unsigned int nr, unsigned int i,
+					int err)
 {
 	int ret;
 
-	while (*i < nr && !err) {
+	memcpy(queue->used, queue->burst.used, i * sizeof(*queue->used));
+	while (i < nr && !err) {
 		if (unlikely(queue->share < 0)) {
-			queue->stats.drop_share += nr - *i;
-			*i = nr;
+			queue->stats.drop_share += nr - i;
+			i = nr;
 			break;
 		}
 		if (queue->cursor == queue->burst.nr)
-			err = vhx_enqueue_fetch(queue, nr - *i);
+			err = vhx_enqueue_fetch(queue, nr - i);
 		/* Of long frames: there is room for one more. */
 		else if (unlikely(queue->nr_used >= VHX_BURST_MAX))
 			err = publish(queue, queue->used);
 		else
-			err = put_some(queue, pkts, nr, i);
+			err = put_some(queue, pkts, nr, &i);
 	}
 	vhx_enqueue_give_back(queue);
 	ret = publish(queue, queue->used);
-	return err >= 0 && ret ? ret : err;
+	if (err >= 0 && ret)
+		err = ret;
+	if (unlikely(err < 0))
+		vhx_queue_fail(queue, err);
+	return i;
 }
 
-static unsigned int enqueue(struct vhx_queue *queue,
-			    struct vhx_pkt *const *pkts, unsigned int nr)
+static inline unsigned int enqueue(struct vhx_queue *queue,
+				   struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	struct vhx_burst *burst = &queue->burst;
 	unsigned int i = 0;
 	int err = 0;
 
-	add_share(queue, pkts, nr);
-	if (likely(queue->share >= 0)) {
+	if (likely(add_share(queue, pkts, nr))) {
 		err = vhx_enqueue_fetch(queue, nr);
 		/* All of most bursts; its used elements stay where they are. */
 		if (likely(!err && is_plain(queue))) {
@@ -292,15 +308,11 @@ static unsigned int enqueue(struct vhx_queue *queue,
 			i = put_plain(queue, pkts, burst->nr_plain);
 		}
 	}
-	if (likely(i == nr)) {
-		queue->cursor = 0;
-		burst->nr = 0;
-		err = publish(queue, burst->used);
-	} else {
-		memcpy(queue->used, burst->used, i * sizeof(*queue->used));
-		err = put_others(queue, pkts, nr, &i, err);
-	}
-	if (unlikely(err < 0))
+	if (unlikely(i < nr))
+		return put_others(queue, pkts, nr, i, err);
+	/* None of the burst is left over. */
+	err = publish(queue, burst->used);
+	if (unlikely(err))
 		vhx_queue_fail(queue, err);
 	return i;
 }
@@ -321,7 +333,7 @@ unsigned int vhx_enqueue_burst(struct vhx_device *dev, unsigned int index,
 		done = enqueue(queue, pkts + sum, part);
 		sum += done;
 	} while (done == part && sum < nr && queue->runs);
-	if (queue->runs)
+	if (unlikely(queue->mem.xlate.iotlb) && queue->runs)
 		vhx_queue_look_ahead(queue);
 	vhx_burst_leave(queue);
 	return sum;

@@ -21,7 +21,6 @@ static inline int vhx_enqueue_fetch(struct vhx_queue *queue, unsigned int want)
 	int ret;
 
 	queue->cursor = 0;
-	queue->burst.nr = 0;
 	ret = queue->ring.ops->fetch(&queue->ring, &queue->burst,
 				     min(want, (unsigned int)VHX_PKTS_MAX));
 	queue->share -= (int)queue->burst.nr_steps;

@@ -80,7 +80,8 @@ static inline int vhx_mem_read_iova(struct vhx_mem *mem, u64 iova, void *dst,
 				    u32 len)
 {
 	const u32 size = sizeof(struct vring_desc);
-	u32 part = len, at;
+	u32 part = len;
+	size_t at;
 	u8 *ptr;
 	int err = vhx_xlate_find(&mem->xlate, iova, VHOST_ACCESS_RO, &part,
 				 &ptr);
@@ -123,15 +124,26 @@ static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 					 enum vhx_area area, u32 off,
 					 __virtio16 *val)
 {
-	u8 *field;
-	u64 gpa;
-	int err = vhx_mem_field(mem, area, off, sizeof(*val), VHOST_ACCESS_RO,
-				&field, &gpa);
+	const u8 *field = mem->ptr[area];
+	int err;
 
-	if (!err)
-		*val = (__force __virtio16)
-			__atomic_load_n((u16 *)(void *)field, __ATOMIC_ACQUIRE);
-	return err;
+	if (likely(field)) {
+		field += off;
+	} else {
+		/* Variables of its own go by address: others are in registers. */
+		u8 *found;
+		u64 gpa;
+
+		err = vhx_mem_field(mem, area, off, sizeof(*val),
+				    VHOST_ACCESS_RO, &found, &gpa);
+		if (err)
+			return err;
+		field = found;
+	}
+	*val = (__force __virtio16)
+		__atomic_load_n((const u16 *)(const void *)field,
+				__ATOMIC_ACQUIRE);
+	return 0;
 }
 
 static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
@@ -149,13 +161,24 @@ static inline int vhx_mem_store16_release(struct vhx_mem *mem,
 					  enum vhx_area area, u32 off,
 					  __virtio16 val)
 {
-	u8 *field;
-	u64 gpa;
-	int err = vhx_mem_field(mem, area, off, sizeof(val), VHOST_ACCESS_WO,
-				&field, &gpa);
+	u64 gpa = mem->gpa[area] + off;
+	u8 *field = mem->ptr[area];
+	int err;
 
-	if (err)
-		return err;
+	/* As in vhx_mem_load16_acquire(). */
+	if (likely(field)) {
+		field += off;
+	} else {
+		u64 found_gpa;
+		u8 *found;
+
+		err = vhx_mem_field(mem, area, off, sizeof(val),
+				    VHOST_ACCESS_WO, &found, &found_gpa);
+		if (err)
+			return err;
+		field = found;
+		gpa = found_gpa;
+	}
 	__atomic_store_n((u16 *)(void *)field, (__force u16)val,
 			 __ATOMIC_RELEASE);
 	vhx_dirty_log(&mem->dirty, gpa, sizeof(val));

@@ -172,6 +172,26 @@ static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,
 }
 
 /**
+ * vhx_span_at - the span where something lies
+ * @xlate: the way
+ * @addr: its address
+ * @perm: VHOST_ACCESS_* that is needed
+ *
+ * Return: as vhx_span(); its size is 0 as well if there is nothing
+ * Context: the queue is locked
+ */
+static inline struct vhx_span vhx_span_at(struct vhx_xlate *xlate, u64 addr,
+					  u8 perm)
+{
+	u32 len = 1;
+	u8 *ptr;
+
+	if (vhx_xlate_find(xlate, addr, perm, &len, &ptr))
+		return (struct vhx_span){};
+	return vhx_span(xlate, perm);
+}
+
+/**
  * vhx_span_find - where an address is
  * @span: the span
  * @addr: the address
