@@ -53,17 +53,11 @@ static void drain(int fd)
 		return;
 }
 
-int vhx_queue_notification(struct vhx_device *dev, unsigned int index,
-			   bool is_on)
+/* Return: as vhx_queue_notification() */
+static int set_kicks(struct vhx_queue *queue, bool is_on)
 {
-	struct vhx_queue *queue = find_queue(dev, index);
 	int ret = -ENOENT;
 
-	if (!queue)
-		return -ENOENT;
-	/* What was kicked for before is found below. */
-	if (is_on)
-		drain(queue->kick);
 	vhx_queue_lock(queue);
 	queue->wants_kicks = is_on;
 	if (queue->runs && queue->is_taken_up && !vhx_queue_lacks_memory(queue) &&
@@ -77,6 +71,26 @@ int vhx_queue_notification(struct vhx_device *dev, unsigned int index,
 		ret = 0;
 	vhx_queue_unlock(queue);
 	return ret < 0 ? -ENOENT : ret;
+}
+
+int vhx_queue_notification(struct vhx_device *dev, unsigned int index,
+			   bool is_on)
+{
+	struct vhx_queue *queue = find_queue(dev, index);
+
+	if (!queue)
+		return -ENOENT;
+	/* What was kicked for before is found by arming it. */
+	if (is_on)
+		drain(queue->kick);
+	return set_kicks(queue, is_on);
+}
+
+int vhx_queue_arm(struct vhx_device *dev, unsigned int index)
+{
+	struct vhx_queue *queue = find_queue(dev, index);
+
+	return queue ? set_kicks(queue, true) : -ENOENT;
 }
 
 unsigned int vhx_queue_depth(struct vhx_device *dev, unsigned int index)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Frames through libvhx, and what goes with them. */
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -11,8 +9,6 @@
 #include <sys/stat.h>
 
 #include "flow.h"
-
-#define ROUNDS	3000
 
 static const unsigned int sizes[] = {
 	14, 15, 60, 64, 128, 1500, 1514, 3000, 4096, 9000, 65535, BIG,
@@ -424,68 +420,6 @@ TEST_F(flow, moved_unaligned_einval)
 	vq->avail = avail + 2;
 	EXPECT_NE(0, front_addr(&self->f, TX));
 	vq->avail = avail;
-}
-
-struct sleeper {
-	struct user *b;
-	unsigned int got;		/* atomic */
-	int error;
-};
-
-/* Takes frames one by one and sleeps on the kick descriptor in between. */
-static void *sleep_and_take(void *arg)
-{
-	struct sleeper *s = arg;
-	char data[BIG];
-	struct vhx_pkt pkt = { .data = data, .room = BIG };
-	struct vhx_pkt *pkts[] = { &pkt };
-	struct pollfd pfd = { .events = POLLIN };
-
-	while (s->got < ROUNDS) {
-		if (vhx_dequeue_burst(s->b->dev, 1, pkts, 1)) {
-			__atomic_add_fetch(&s->got, 1, __ATOMIC_RELEASE);
-			continue;
-		}
-		if (vhx_queue_notification(s->b->dev, 1, true))
-			continue;
-		pfd.fd = vhx_queue_kick_fd(s->b->dev, 1);
-		if (poll(&pfd, 1, WAIT_MS) != 1) {
-			s->error = -ETIMEDOUT;
-			break;
-		}
-		vhx_queue_notification(s->b->dev, 1, false);
-	}
-	return NULL;
-}
-
-/* A driver that kicks only if it is asked to, against a user that sleeps. */
-TEST_F(flow, wake_up_not_lost_ok)
-{
-	struct sleeper s = { .b = &self->b };
-	struct vq *vq = &self->f.d.vq[TX];
-	pthread_t thread;
-	unsigned int i;
-	int ret = 0;
-
-	ASSERT_EQ(0, pthread_create(&thread, NULL, sleep_and_take, &s));
-	frame_fill(self->frame, 60, false, 1);
-	for (i = 0; i < ROUNDS && !ret; i++) {
-		if (tx_add(vq, NULL, self->frame, 60, &one_piece,
-			   self->buf) < 0)
-			break;
-		vq_publish_kick(vq);
-		for (volatile unsigned int k = 0; k < i % 64 * 16; k++)
-			;
-		ret = vq_wait(vq, 1, WAIT_MS);
-		if (!ret && vq_pop(vq, NULL) < 0)
-			ret = -EPROTO;
-	}
-	pthread_join(thread, NULL);
-	EXPECT_EQ(0, ret) {
-		TH_LOG("round %u", i);
-	}
-	EXPECT_EQ(0, s.error);
-	EXPECT_EQ(ROUNDS, s.got);
 }
 
 /* Stopped and started at each point of some laps. */

@@ -484,6 +484,20 @@ int vhx_queue_notification(struct vhx_device *dev, unsigned int queue,
 			   bool is_on);
 
 /**
+ * vhx_queue_arm - ask for kicks, and read none
+ * @dev: the device
+ * @queue: a queue that runs
+ *
+ * As vhx_queue_notification() with true, but the kick descriptor is left as it is,
+ * which costs a system call less. It is for a thread that hears once of each kick, as
+ * from epoll with EPOLLET; for poll() the descriptor would stay readable. A kick that
+ * came while the thread was awake may wake it once more.
+ *
+ * Return: as vhx_queue_notification()
+ */
+int vhx_queue_arm(struct vhx_device *dev, unsigned int queue);
+
+/**
  * vhx_queue_size - entries of the ring
  * @dev: the device
  * @queue: a queue
