@@ -93,6 +93,13 @@ static unsigned int vhost_send(struct lane *lane, struct vhx_pkt *const *pkts,
 	return nr;
 }
 
+/* A plane hears of each kick once: none is read. Return: as vhx_queue_arm() */
+static int notify_queue(struct vhx_device *dev, unsigned int queue, bool is_on)
+{
+	return is_on ? vhx_queue_arm(dev, queue) :
+		vhx_queue_notification(dev, queue, false);
+}
+
 /* Return: whether there is something already. */
 static bool notify(struct lane *lane, bool is_on)
 {
@@ -101,12 +108,11 @@ static bool notify(struct lane *lane, bool is_on)
 	unsigned int i;
 
 	for (i = 0; i < lane->nr_from; i++)
-		has_more |= vhx_queue_notification(dev, 2u * lane->from[i] + 1,
-						   is_on) > 0;
+		has_more |= notify_queue(dev, 2u * lane->from[i] + 1,
+					 is_on) > 0;
 	/* And of buffers while frames wait for them. */
 	for (i = 0; lane->nr_kept && i < lane->nr_to; i++)
-		has_more |= vhx_queue_notification(dev, 2u * lane->to[i],
-						   is_on) > 0;
+		has_more |= notify_queue(dev, 2u * lane->to[i], is_on) > 0;
 	return has_more;
 }
 
