@@ -34,12 +34,18 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Of one port no more wait than there are places left: some are for others. */
+static bool has_place(const struct lane *lane, const struct vhx_pkt *frame)
+{
+	return lane->nr_kept + lane->nr_kept_of[frame_from(frame)] < KEPT_MAX;
+}
+
 static void keep(struct lane *lane, const struct vhx_pkt *frame)
 {
 	unsigned int at = (lane->first_kept + lane->nr_kept) % KEPT_MAX;
 	struct kept *kept = NULL;
 
-	if (lane->port->ops->keeps && lane->nr_kept < KEPT_MAX)
+	if (lane->port->ops->keeps && has_place(lane, frame))
 		kept = malloc(sizeof(*kept) + frame->len);
 	if (!kept) {
 		lane->stats.drop_full++;
@@ -51,12 +57,17 @@ static void keep(struct lane *lane, const struct vhx_pkt *frame)
 	memcpy(kept->data, frame->data, frame->len);
 	lane->kept[at] = kept;
 	lane->nr_kept++;
+	lane->nr_kept_of[frame_from(frame)]++;
 }
 
 static void forget(struct lane *lane, unsigned int nr)
 {
+	struct kept *kept;
+
 	for (; nr; nr--) {
-		free(lane->kept[lane->first_kept]);
+		kept = lane->kept[lane->first_kept];
+		lane->nr_kept_of[frame_from(&kept->pkt)]--;
+		free(kept);
 		lane->first_kept = (lane->first_kept + 1) % KEPT_MAX;
 		lane->nr_kept--;
 	}
@@ -84,14 +95,14 @@ static void put(struct lane *lane, struct vhx_pkt *const *pkts, unsigned int nr)
 static void put_segments(struct lane *lane, const struct vhx_pkt *frame)
 {
 	static __thread uint8_t data[HEADROOM + VHX_FRAME_LEN_MAX];
-	struct vhx_pkt segment = { .data = data };
+	struct vhx_pkt segment = { .data = data, .user = frame->user };
 	struct vhx_pkt *const pkts[] = { &segment };
 	uint32_t at = 0;
 
 	do {
 		at = gso_segment(frame, at, &segment);
 		put(lane, pkts, 1);
-	} while (at && lane->nr_kept < KEPT_MAX);
+	} while (at && has_place(lane, frame));
 	lane->stats.drop_full += !!at;
 }
 

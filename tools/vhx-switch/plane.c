@@ -298,6 +298,7 @@ static unsigned int serve(struct plane *plane, struct lane *lane)
 	for (i = 0; i < nr; i++) {
 		lane->stats.rx++;
 		lane->stats.rx_bytes += pkt[i].len;
+		frame_set_from(&pkt[i], lane->port);
 		route(plane, lane, &pkt[i], &tag[i]);
 	}
 	if (nr)
@@ -488,6 +489,7 @@ void plane_announce(struct port *from, const uint8_t *mac)
 	plane->pkt[0] = (struct vhx_pkt){
 		.data = data, .len = 60, .room = VHX_FRAME_LEN_MAX,
 	};
+	frame_set_from(&plane->pkt[0], from);
 	memset(data, 0, 60);
 	memset(data, 0xff, ETH_ALEN);
 	memcpy(data + ETH_ALEN, mac, ETH_ALEN);

@@ -261,6 +261,7 @@ int ports_add(const char *text, char *why, size_t size)
 	if (err)
 		goto err_free;
 	plane_lock();
+	port->place = place;
 	ports[place] = port;
 	plane_unlock();
 	free(words);

@@ -25,8 +25,8 @@
 #define HEADROOM	4
 #define NAME_LEN	64
 #define PATH_LEN	108
-/* Frames that wait for a guest, in a lane. */
-#define KEPT_MAX	256
+/* Frames that wait for a guest, in a lane; of one port half of that. */
+#define KEPT_MAX	512
 #define CACHE_LINE	64
 
 struct lane;
@@ -101,6 +101,7 @@ struct port_stats {
  * @kept: those that wait, a ring
  * @first_kept: the oldest of them
  * @nr_kept: how many
+ * @nr_kept_of: of them, those from a port, by its place
  * @handed: bytes that were handed over to other threads
  * @apart: other threads write what follows, and this one what is before
  * @taken: of @handed, what those are done with
@@ -120,6 +121,7 @@ struct lane {
 	struct kept *kept[KEPT_MAX];
 	unsigned int first_kept;
 	unsigned int nr_kept;
+	uint16_t nr_kept_of[PORTS_MAX];
 	size_t handed;
 	uint8_t apart[CACHE_LINE];
 	size_t taken;
@@ -133,6 +135,7 @@ enum port_state { PORT_DOWN, PORT_UP, PORT_GONE };
  * @ops: its kind
  * @name: unique
  * @path: socket, or the name of a tap or a node
+ * @place: number among all ports
  * @state: whether somebody is there
  * @why: in words, if not
  * @is_lost: of a tap: a plane found it deleted; main is to see to it
@@ -154,6 +157,7 @@ struct port {
 	const struct port_ops *ops;
 	char name[NAME_LEN];
 	char path[PATH_LEN];
+	unsigned int place;
 	enum port_state state;
 	const char *why;
 	bool is_lost;
@@ -171,6 +175,17 @@ struct port {
 	struct mac *oldest_mac;
 	unsigned int nr_macs;
 };
+
+/* While a frame is here, its user is the place of the port that it came from. */
+static inline void frame_set_from(struct vhx_pkt *frame, const struct port *port)
+{
+	frame->user = (void *)(uintptr_t)port->place;
+}
+
+static inline unsigned int frame_from(const struct vhx_pkt *frame)
+{
+	return (unsigned int)(uintptr_t)frame->user;
+}
 
 static inline bool port_has_vlan(const struct port *port, unsigned int vlan)
 {
