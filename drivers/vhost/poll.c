@@ -5,6 +5,7 @@
  * eventfd's signal, where signalling is refused.
  */
 #include <linux/container_of.h>
+#include <linux/ktime.h>
 
 #include "poll.h"
 
@@ -17,6 +18,11 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 		return 0;
 	/* Read without a lock. */
 	WRITE_ONCE(poll->wakes, poll->wakes + 1);
+	if (READ_ONCE(poll->is_timed)) {
+		WRITE_ONCE(poll->woke, ktime_get_ns());
+		/* Pairs with vhx_poll_woke(). */
+		smp_store_release(&poll->is_timed, false);
+	}
 	vhx_worker_queue(poll->work);
 	return 0;
 }
@@ -45,6 +51,8 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 	poll->work = work;
 	poll->events = events;
 	poll->wakes = 0;
+	poll->is_timed = false;
+	poll->woke = 0;
 }
 
 /**
@@ -82,4 +90,33 @@ void vhx_poll_stop(struct vhx_poll *poll)
 		return;
 	remove_wait_queue(poll->wqh, &poll->wait);
 	poll->wqh = NULL;
+}
+
+/**
+ * vhx_poll_time - have the next wake-up timed
+ * @poll: the hook, waiting or not
+ *
+ * Context: vq mutex
+ */
+void vhx_poll_time(struct vhx_poll *poll)
+{
+	WRITE_ONCE(poll->is_timed, true);
+}
+
+/**
+ * vhx_poll_woke - when the wake-up came that vhx_poll_time() asked for
+ * @poll: the hook
+ * @ns: result, of ktime_get_ns(); one that came just when it was asked for may
+ *      be earlier than that
+ *
+ * Context: vq mutex
+ * Return: false if there was none yet
+ */
+bool vhx_poll_woke(const struct vhx_poll *poll, u64 *ns)
+{
+	/* Pairs with wake(). */
+	if (smp_load_acquire(&poll->is_timed))
+		return false;
+	*ns = READ_ONCE(poll->woke);
+	return true;
 }

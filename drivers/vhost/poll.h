@@ -15,6 +15,8 @@
  * @work: what to queue
  * @events: EPOLL* that count
  * @wakes: how often it queued @work; written under the lock of @wqh
+ * @is_timed: the next wake-up is to be timed
+ * @woke: when the last one came that was, in ns
  */
 struct vhx_poll {
 	wait_queue_entry_t wait;
@@ -23,11 +25,15 @@ struct vhx_poll {
 	struct vhx_work *work;
 	__poll_t events;
 	u64 wakes;
+	bool is_timed;
+	u64 woke;
 };
 
 void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 		   __poll_t events);
 int vhx_poll_start(struct vhx_poll *poll, struct file *file);
 void vhx_poll_stop(struct vhx_poll *poll);
+void vhx_poll_time(struct vhx_poll *poll);
+bool vhx_poll_woke(const struct vhx_poll *poll, u64 *ns);
 
 #endif /* VHX_POLL_H */
