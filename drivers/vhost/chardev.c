@@ -26,6 +26,7 @@ union ioctl_arg {
 		u64 word[VHX_FEATURE_WORDS];
 	} array;
 	struct vhx_feature_set set;
+	struct vhx_busyloop busyloop;
 	u8 fork;
 	struct {
 		u32 nregions;
@@ -155,6 +156,12 @@ static int set_feature_set(struct vhx_dev *dev, union ioctl_arg *arg)
 {
 	return arg->set.reserved ? -EINVAL :
 		vhx_net_set_offer(dev, arg->set.set);
+}
+
+static int set_busyloop_mode(struct vhx_dev *dev, union ioctl_arg *arg)
+{
+	return arg->busyloop.reserved ? -EINVAL :
+		vhx_busypoll_set_mode(dev, arg->busyloop.mode);
 }
 
 static int get_backend_features(struct vhx_dev *dev, union ioctl_arg *arg)
@@ -317,6 +324,7 @@ static const struct ioctl_entry entries[] = {
 	{ VHOST_SET_FEATURES_ARRAY, ANYONE, set_features_array,
 	  .load = load_words },
 	{ VHX_SET_FEATURE_SET, NO_OWNER_YET, set_feature_set },
+	{ VHX_SET_BUSYLOOP, NO_OWNER_YET, set_busyloop_mode },
 	{ VHOST_GET_BACKEND_FEATURES, ANYONE, get_backend_features },
 	{ VHOST_SET_BACKEND_FEATURES, ANYONE, set_backend_features },
 	{ VHOST_SET_FORK_FROM_OWNER, NO_OWNER_YET, set_fork },

@@ -27,6 +27,7 @@ struct vhx_dev *vhx_dev_create(void)
 	mutex_init(&dev->mutex);
 	dev->is_task_wanted = vhx_fork_from_owner_default;
 	vhx_iotlb_init(&dev->iotlb);
+	vhx_busypoll_init(dev);
 	vhx_net_init(dev);
 	return dev;
 }
@@ -73,6 +74,7 @@ static void drop_owner(struct vhx_dev *dev)
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
 		vhx_net_stop(vq);
 		vhx_vq_reset(vq);
+		vhx_busypoll_reset(vq);
 	}
 	end_workers(dev);
 	vhx_iotlb_replace(dev, NULL);

@@ -2,6 +2,8 @@
 /* Module parameters, the misc device, init and exit. */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
 
 #include "vhx.h"
 
@@ -29,6 +31,45 @@ MODULE_PARM_DESC(workers, "Worker threads of a device: 1 (default), or 2: one a 
 
 module_param_named(log_lines, vhx_log_lines, uint, 0644);
 MODULE_PARM_DESC(log_lines, "Lines an hour in the kernel log about rings that fail, of all devices (default 240)");
+
+static const char *const busyloop_modes[] = {
+	[VHX_BUSYLOOP_OFF] = "off",
+	[VHX_BUSYLOOP_AUTO] = "auto",
+};
+
+static int set_busyloop(const char *text, const struct kernel_param *param)
+{
+	int mode = sysfs_match_string(busyloop_modes, text);
+
+	if (mode < 0)
+		return mode;
+	WRITE_ONCE(vhx_busyloop, mode);
+	return 0;
+}
+
+static int get_busyloop(char *buf, const struct kernel_param *param)
+{
+	return sysfs_emit(buf, "%s\n", busyloop_modes[vhx_busyloop]);
+}
+
+static const struct kernel_param_ops busyloop_ops = {
+	.set = set_busyloop,
+	.get = get_busyloop,
+};
+module_param_cb(busyloop, &busyloop_ops, NULL, 0644);
+MODULE_PARM_DESC(busyloop, "How long rings are polled whose client does not say it: off (default), or auto: as long as it pays; of devices opened from now on");
+
+static int set_share(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, 0, 100);
+}
+
+static const struct kernel_param_ops share_ops = {
+	.set = set_share,
+	.get = param_get_uint,
+};
+module_param_cb(busyloop_share, &share_ops, &vhx_busyloop_share, 0644);
+MODULE_PARM_DESC(busyloop_share, "Percent of a CPU that a device may poll with busyloop=auto, 0 to 100 (default 10)");
 
 static struct miscdevice misc = {
 	.minor = VHOST_NET_MINOR,

@@ -23,8 +23,12 @@ static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 	SHOW(errors);
 	SHOW(polls);
 	SHOW(poll_hits);
+	SHOW(poll_ns);
+	SHOW(poll_skips);
 	SHOW(iotlb_waits);
 	SHOW(retries);
+	seq_printf(m, "vhx-%s-poll_auto:\t%u\n", name,
+		   vhx_busypoll_is_auto(vq));
 	seq_printf(m, "vhx-%s-iotlb_misses:\t%llu\n", name,
 		   READ_ONCE(vq->mem.xlate.asked));
 	seq_printf(m, "vhx-%s-iotlb_hits:\t%llu\n", name,

@@ -6,6 +6,8 @@
  *   vhx_dev.mutex    mm, workers and which work goes to which, map, features;
  *                    all control-plane calls
  *   vhx_vq.mutex     everything in the vq, and what its xlate points at
+ *   vhx_credit.lock  what else is in vhx_credit, which the workers of a device
+ *                    share
  * What is written under both may be read under either: of a vq the backend,
  * base and num; of the device the map. A work's worker is read under RCU:
  * it is there for as long as there is an owner.
@@ -18,6 +20,7 @@
 #include <linux/eventfd.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/vhost.h>
 #include <linux/virtio_net.h>
 #include <linux/workqueue.h>
@@ -49,6 +52,8 @@ enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
  * @errors: times the client was told that something is wrong
  * @polls: polling windows
  * @poll_hits: those in which something came
+ * @poll_ns: how long they took together, in ns
+ * @poll_skips: windows that were left out since the share was used up
  * @iotlb_waits: runs that ended for want of a translation
  * @retries: runs that were put off for want of memory
  *
@@ -66,6 +71,8 @@ struct vhx_stats {
 	u64 errors;
 	u64 polls;
 	u64 poll_hits;
+	u64 poll_ns;
+	u64 poll_skips;
 	u64 iotlb_waits;
 	u64 retries;
 };
@@ -90,6 +97,36 @@ struct vhx_told {
 	unsigned long until;
 };
 
+/**
+ * struct vhx_window - how long a ring that has nothing is polled
+ * @timeout: in units of 1024 ns, 0 for none
+ * @is_set: the client set @timeout; else vhx_dev.is_busyloop_auto counts
+ * @is_waiting: the ring found nothing @from then on, and what came was not seen
+ * @from: begin of the last wait, in ns
+ * @hits: waits of late that were as short as a window may be, in 256ths of all
+ * @gap: how long these took, a mean in ns
+ */
+struct vhx_window {
+	u32 timeout;
+	bool is_set;
+	bool is_waiting;
+	u64 from;
+	unsigned int hits;
+	unsigned int gap;
+};
+
+/**
+ * struct vhx_credit - polling that the share of a device has room for
+ * @lock: guards the others; innermost
+ * @left: ns; less than 0 after a window that ran over
+ * @at: up to when it was earned, in ns
+ */
+struct vhx_credit {
+	spinlock_t lock;
+	s64 left;
+	u64 at;
+};
+
 /* Words of feature bits, as VHOST_GET_FEATURES_ARRAY counts them. */
 #define VHX_FEATURE_WORDS	2
 
@@ -110,7 +147,7 @@ struct vhx_told {
  * @work: a run of tx.c or rx.c
  * @guest_hlen: header bytes that the guest sees and the backend does not
  * @hlen: header bytes that the guest sees
- * @busyloop: polling window in units of 1024 ns, 0 for none
+ * @window: for how long to poll
  * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
@@ -148,7 +185,7 @@ struct vhx_vq {
 	struct vhx_work work;
 	unsigned int guest_hlen;
 	unsigned int hlen;
-	u32 busyloop;
+	struct vhx_window window;
 	bool is_legacy_be;
 	bool is_mergeable;
 	struct vhx_stats stats;
@@ -182,6 +219,9 @@ struct vhx_vq {
  * @is_task_wanted: the next owner's workers are vhost_tasks, where there are any
  * @map: the owner's memory as SET_MEM_TABLE gave it, or NULL
  * @iotlb: translations, while ACCESS_PLATFORM is accepted
+ * @is_busyloop_auto: rings whose client set no window choose it; written while
+ *                    there is no owner
+ * @credit: for that
  * @has_msg_v2: the client takes struct vhost_msg_v2
  * @offered: VIRTIO_F_* and VIRTIO_NET_F_* that may be accepted
  * @features: those that the guest accepted
@@ -199,6 +239,8 @@ struct vhx_dev {
 	bool is_task_wanted;
 	struct vhx_map *map;
 	struct vhx_iotlb iotlb;
+	bool is_busyloop_auto;
+	struct vhx_credit credit;
 	bool has_msg_v2;
 	u64 offered[VHX_FEATURE_WORDS];
 	u64 features[VHX_FEATURE_WORDS];
@@ -296,6 +338,12 @@ bool vhx_run_fail(struct vhx_vq *vq, int err);
 void vhx_run_stop(struct vhx_vq *vq);
 
 /* busypoll.c */
+extern unsigned int vhx_busyloop;
+extern unsigned int vhx_busyloop_share;
+void vhx_busypoll_init(struct vhx_dev *dev);
+void vhx_busypoll_reset(struct vhx_vq *vq);
+bool vhx_busypoll_is_auto(const struct vhx_vq *vq);
+int vhx_busypoll_set_mode(struct vhx_dev *dev, unsigned int mode);
 int vhx_busypoll_fetch(struct vhx_vq *vq);
 size_t vhx_busypoll_peek(struct vhx_vq *vq);
 int vhx_busypoll_set(struct vhx_vq *vq, const struct vhost_vring_state *state);

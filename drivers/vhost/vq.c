@@ -65,7 +65,6 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->ring.num = 1;
 	vq->base = 0;
 	vq->has_base = false;
-	vq->busyloop = 0;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	mutex_unlock(&vq->mutex);
 }

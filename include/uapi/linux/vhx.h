@@ -36,4 +36,28 @@ struct vhx_feature_set {
  */
 #define VHX_SET_FEATURE_SET	_IOW(VHOST_VIRTIO, 0xe0, struct vhx_feature_set)
 
+/* How long rings are polled for which the client does not say it. */
+#define VHX_BUSYLOOP_OFF	0	/* not at all */
+#define VHX_BUSYLOOP_AUTO	1	/* as long as it pays */
+
+/**
+ * struct vhx_busyloop - argument of VHX_SET_BUSYLOOP
+ * @mode: VHX_BUSYLOOP_*
+ * @reserved: must be zero
+ */
+struct vhx_busyloop {
+	__u32 mode;
+	__u32 reserved;
+};
+
+/*
+ * Takes the place of the module parameter busyloop on this file. A ring for
+ * which VHOST_SET_VRING_BUSYLOOP_TIMEOUT comes does what that says, 0 included,
+ * for as long as there is this owner.
+ *
+ * Errors: EINVAL (no such mode, @reserved not zero), EBUSY (has an owner),
+ * EFAULT.
+ */
+#define VHX_SET_BUSYLOOP	_IOW(VHOST_VIRTIO, 0xe1, struct vhx_busyloop)
+
 #endif /* _UAPI_LINUX_VHX_H */
