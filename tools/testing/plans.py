@@ -33,15 +33,15 @@ SHARDS = {
         "live_test,mend_test,offer_test,ioctl_test,memtab_test,"
         "retry_test,hold_test,klog_test,iotlb_miss_test",
         "tx_test,burst_test,burst_tx_test,packed_test,worker_test,"
-        "worker_cgroup_test,busypoll_test,worker_life_test,packet_test,"
-        "endian_test,backpressure_test",
+        "worker_cgroup_test,busypoll_test,autopoll_test,worker_life_test,"
+        "packet_test,endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
         "hostile_test,leak_test,features_test",
         "fault_test",
     ),
     "kcsan": (
         "load_test,race_test,live_test,mend_test,worker_test,busypoll_test,"
-        "log_shared_test,worker_life_test,retry_test",
+        "autopoll_test,log_shared_test,worker_life_test,retry_test",
         "rx_test,tx_test,packed_test,rings_test,hostile_test,iotlb_test",
     ),
 }

@@ -73,6 +73,13 @@ static int offer_set(struct victim *v)
 	return dev_ioctl(&v->d, VHX_SET_FEATURE_SET, &set, sizeof(set));
 }
 
+static int busyloop_set(struct victim *v)
+{
+	struct vhx_busyloop arg = { .mode = VHX_BUSYLOOP_OFF };
+
+	return dev_ioctl(&v->d, VHX_SET_BUSYLOOP, &arg, sizeof(arg));
+}
+
 static int backend_features_get(struct victim *v)
 {
 	uint64_t features;
@@ -346,6 +353,7 @@ static const struct step steps[] = {
 	{ "GET_BACKEND_FEATURES", backend_features_get, COPIES },
 	{ "GET_FORK_FROM_OWNER", mode_get, COPIES },
 	{ "VHX_SET_FEATURE_SET", offer_set, COPIES },
+	{ "VHX_SET_BUSYLOOP", busyloop_set, COPIES },
 	{ "SET_FORK_FROM_OWNER", mode_set, COPIES },
 	{ "SET_OWNER", own, NO_MEMORY },
 	{ "SET_BACKEND_FEATURES", backend_features_set, COPIES },
