@@ -123,10 +123,11 @@ static void op_setup(const struct op *op)
 static void op_u64(const struct op *op)
 {
 	struct vhx_feature_set set = { op->c, op->b == 1 };
+	struct vhx_busyloop busyloop = { op->c, op->b == 1 };
 	uint64_t array[4] = { op->b % 4, pick_features(op->c), op->b >> 2 };
 	uint64_t v = op->c;
 
-	switch (op->a % 12) {
+	switch (op->a % 13) {
 	case 0:
 		dev_u64(&dev, VHOST_SET_FEATURES, pick_features(v));
 		break;
@@ -164,6 +165,9 @@ static void op_u64(const struct op *op)
 	case 11:		/* SET_ and GET_FORK_FROM_OWNER */
 		ioctl(dev.fd, op->b & 1 ? _IOW(VHOST_VIRTIO, 0x84, __u8) :
 		      _IOR(VHOST_VIRTIO, 0x85, __u8), &v);
+		break;
+	case 12:
+		ioctl(dev.fd, VHX_SET_BUSYLOOP, &busyloop);
 	}
 }
 
