@@ -32,13 +32,21 @@ struct vhx_mem {
 	struct vhx_dirty dirty;
 };
 
+/*
+ * This and vhx_mem_write(): the area was checked. A hardened copy would look whether our
+ * side stays in one object, which is a whole vq, and would search the vmalloc areas for
+ * it: the engine bounds @len by its arrays, a burst's heads and a ring's scratch.
+ */
 static inline int vhx_mem_read(struct vhx_mem *mem, enum vhx_area area,
 			       u32 off, void *dst, u32 len)
 {
+	const void __user *uaddr = mem->uaddr[area] + off;
+
 	if (unlikely(!mem->uaddr[area]))
 		return vhx_xlate_read(&mem->xlate, mem->addr[area] + off, dst,
 				      len);
-	return copy_from_user(dst, mem->uaddr[area] + off, len) ? -EFAULT : 0;
+	instrument_copy_from_user_before(dst, uaddr, len);
+	return raw_copy_from_user(dst, uaddr, len) ? -EFAULT : 0;
 }
 
 static inline int vhx_mem_gather(struct vhx_mem *mem, const u16 *slot,
@@ -146,7 +154,8 @@ static inline int vhx_mem_write(struct vhx_mem *mem, enum vhx_area area,
 	if (unlikely(!mem->uaddr[area]))
 		return vhx_xlate_write(&mem->xlate, mem->addr[area] + off, src,
 				       len, &mem->dirty);
-	if (copy_to_user(uaddr, src, len))
+	instrument_copy_to_user(uaddr, src, len);
+	if (raw_copy_to_user(uaddr, src, len))
 		return -EFAULT;
 	vhx_mem_log(mem, area, off, uaddr, len);
 	return 0;
