@@ -36,11 +36,15 @@ PACKAGES = (("rst2html", "python3-docutils"), ("shellcheck", "shellcheck"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),
             ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"),
             ("spin", "spin"), ("tcc", "tcc"))
+# and of what single stages need, by their first word
+OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib")}
 
 
-def install_packages():
-    """What the rig needs, and what only checking needs."""
-    missing = [package for name, package in PACKAGES if not (
+def install_packages(texts):
+    """What the rig needs, what only checking needs, and some stages alone."""
+    wanted = list(PACKAGES) + [OF_STAGES[kind] for kind in sorted(
+        {text.split()[0] for text in texts} & set(OF_STAGES))]
+    missing = [package for name, package in wanted if not (
         os.path.exists(name) if name[0] == "/" else
         subprocess.run(["which", name], stdout=subprocess.DEVNULL,
                        check=False).returncode == 0)]
@@ -197,7 +201,7 @@ def check(words):
             os.unlink(path)
     print("Packages that are missing, then kernels and programs: once.",
           flush=True)
-    install_packages()
+    install_packages(texts)
     times = Times(f"{stages.CACHE}/check/times.json")
     report = Report(table)
     Runner(plans.jobs(texts), times, stem,
