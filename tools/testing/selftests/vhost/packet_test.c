@@ -292,7 +292,7 @@ TEST_F(packet, own_ring_later_does_not_spin)
 		.tp_block_size = 4096, .tp_block_nr = 4,
 		.tp_frame_size = 2048, .tp_frame_nr = 8,
 	};
-	int tid = worker_tid(getpid());
+	int tid = worker_tid(getpid()), tries;
 	int64_t ns, ms;
 
 	ASSERT_LT(0, tid);
@@ -302,11 +302,16 @@ TEST_F(packet, own_ring_later_does_not_spin)
 	frame_fill(self->frame, LEN, true, 1);
 	ASSERT_EQ(0, pkt_send(self->n.pkt, NULL, self->frame, LEN));
 	poll(NULL, 0, 100 * slowness());
-	ns = worker_ns(tid);
-	ms = now_ms();
-	ASSERT_LE(0, ns);
-	poll(NULL, 0, 300);
-	EXPECT_LT((worker_ns(tid) - ns) / 1000000, (now_ms() - ms) / 4);
+	/* what a loaded host takes of the machine's time may look like the worker's */
+	for (tries = 0; tries < 10; tries++) {
+		ns = worker_ns(tid);
+		ms = now_ms();
+		ASSERT_LE(0, ns);
+		poll(NULL, 0, 300);
+		if ((worker_ns(tid) - ns) / 1000000 < (now_ms() - ms) / 4)
+			break;
+	}
+	EXPECT_GT(10, tries);
 	EXPECT_EQ(0, tx_one(self, 1));
 }
 
