@@ -43,20 +43,6 @@ FIXTURE_VARIANT_ADD(autopoll, rx_split) { .q = RX, .features = F_EVENT };
 
 typedef FIXTURE_DATA(autopoll) fix;
 
-static int set_window(fix *f, int q, uint32_t window)
-{
-	return dev_state(&f->d, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, q, window);
-}
-
-static int64_t get_window(fix *f, int q)
-{
-	struct vhost_vring_state s = { .index = q, .num = 77 };
-	int ret = dev_ioctl(&f->d, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, &s,
-			    sizeof(s));
-
-	return ret ? ret : (int64_t)s.num;
-}
-
 static int param_set(const char *name, const char *value)
 {
 	char path[128];
@@ -358,8 +344,8 @@ TEST_F(autopoll, client_window_wins_ok)
 
 	EXPECT_EQ(0, param_set("busyloop_share", "100"));
 	EXPECT_EQ(1, count(&f->d, q, "poll_auto"));
-	EXPECT_EQ(0, get_window(f, q));
-	ASSERT_EQ(0, set_window(f, q, 0));
+	EXPECT_EQ(0, dev_get_window(&f->d, q));
+	ASSERT_EQ(0, dev_set_window(&f->d, q, 0));
 	EXPECT_EQ(0, count(&f->d, q, "poll_auto"));
 	EXPECT_EQ(1, count(&f->d, !q, "poll_auto"));
 	for (int i = 0; i < 200; i++)
@@ -368,8 +354,8 @@ TEST_F(autopoll, client_window_wins_ok)
 	EXPECT_EQ(0, count(&f->d, q, "poll_skips"));
 	/* its own window needs no share */
 	EXPECT_EQ(0, param_set("busyloop_share", "0"));
-	ASSERT_EQ(0, set_window(f, q, 7));
-	EXPECT_EQ(7, get_window(f, q));
+	ASSERT_EQ(0, dev_set_window(&f->d, q, 7));
+	EXPECT_EQ(7, dev_get_window(&f->d, q));
 	ASSERT_EQ(0, move_until(f, q, "polls", 1));
 	/* for as long as there is this owner */
 	ASSERT_EQ(0, dev_ioctl(&f->d, VHOST_RESET_OWNER, NULL, 0));

@@ -237,6 +237,18 @@ static int pile_up(fix *f, uint32_t seq, unsigned int n)
 	return ret ? ret : inject_many(f, seq, n);
 }
 
+/* The same of 20, with a burst of buffers offered, unpublished: the seventh is at @at. */
+static int pile_up_to(fix *f, uint32_t seq, const struct layout *layout, uint8_t *at)
+{
+	int ret = pile_up(f, seq, 20);
+
+	if (!ret)
+		ret = offer(f, 6, 2048);
+	if (!ret)
+		ret = offer_as(f, layout, at, 2048);
+	return ret ? ret : offer(f, BURST - 7, 2048);
+}
+
 TEST_F(burst, rx_mixed_ok)
 {
 	int64_t packets, bytes = 0, before;
@@ -294,10 +306,7 @@ TEST_F(burst, rx_unwritable_buffer_goes_on_ok)
 
 	self->is_plain = true;
 	ASSERT_EQ(0, start(self, RX));
-	ASSERT_EQ(0, pile_up(self, 1, 20));
-	ASSERT_EQ(0, offer(self, 6, 2048));
-	ASSERT_EQ(0, offer_at(self, self->page, 2048));
-	ASSERT_EQ(0, offer(self, BURST - 7, 2048));
+	ASSERT_EQ(0, pile_up_to(self, 1, &one_piece, self->page));
 	ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_NONE));
 	vq_publish_kick(self->rx);
 	EXPECT_EQ(0, take_until(self, &next, 6));
@@ -325,11 +334,8 @@ TEST_F(burst, rx_unwritable_piece_goes_on_ok)
 		uint32_t first = firsts[i], next = first;
 
 		self->is_cut = i;
-		ASSERT_EQ(0, pile_up(self, first, 20));
-		ASSERT_EQ(0, offer(self, 6, 2048));
-		ASSERT_EQ(0, offer_as(self, i ? &two_pieces : &one_piece,
-				      self->page - self->d.hdr_len, 2048));
-		ASSERT_EQ(0, offer(self, BURST - 7, 2048));
+		ASSERT_EQ(0, pile_up_to(self, first, i ? &two_pieces : &one_piece,
+					self->page - self->d.hdr_len));
 		ASSERT_EQ(0, mprotect(self->page, PAGE, PROT_READ));
 		vq_publish_kick(self->rx);
 		EXPECT_EQ(0, take_until(self, &next, first + 5));
@@ -354,10 +360,7 @@ TEST_F(burst, rx_tap_deleted_while_a_page_is_awaited_ok)
 		SKIP(return, "the device's own header is what is awaited");
 	self->is_plain = true;
 	ASSERT_EQ(0, start(self, RX));
-	ASSERT_EQ(0, pile_up(self, 1, 20));
-	ASSERT_EQ(0, offer(self, 6, 2048));
-	ASSERT_EQ(0, offer_at(self, self->page, 2048));
-	ASSERT_EQ(0, offer(self, BURST - 7, 2048));
+	ASSERT_EQ(0, pile_up_to(self, 1, &one_piece, self->page));
 	ASSERT_EQ(0, page_take(&held, self->page));
 	vq_publish_kick(self->rx);
 	ASSERT_EQ(0, event_wait(held.fd, WAIT_MS));

@@ -43,20 +43,6 @@ FIXTURE_VARIANT_ADD(busypoll, packet_event) {
 
 typedef FIXTURE_DATA(busypoll) fix;
 
-static int set_window(fix *f, int q, uint32_t window)
-{
-	return dev_state(&f->d, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, q, window);
-}
-
-static int64_t get_window(fix *f, int q)
-{
-	struct vhost_vring_state s = { .index = q, .num = 77 };
-	int ret = dev_ioctl(&f->d, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, &s,
-			    sizeof(s));
-
-	return ret ? ret : (int64_t)s.num;
-}
-
 static int set_up(fix *f, enum backend kind, uint64_t features)
 {
 	int ret = net_open(&f->n, kind, 10);
@@ -145,18 +131,18 @@ TEST_F(busypoll, window_any_value_ok)
 	static const uint32_t values[] = { 1, 50, 0x80000000, ~0u, 0 };
 
 	for (int q = 0; q < 2; q++) {
-		EXPECT_EQ(0, get_window(self, q));
+		EXPECT_EQ(0, dev_get_window(&self->d, q));
 		for (int i = 0; i < 5; i++) {
-			EXPECT_EQ(0, set_window(self, q, values[i]));
-			EXPECT_EQ(values[i], get_window(self, q));
+			EXPECT_EQ(0, dev_set_window(&self->d, q, values[i]));
+			EXPECT_EQ(values[i], dev_get_window(&self->d, q));
 		}
 	}
-	EXPECT_EQ(-ENOBUFS, set_window(self, 2, 1));
-	EXPECT_EQ(-ENOBUFS, get_window(self, 2));
-	ASSERT_EQ(0, set_window(self, TX, 5));
+	EXPECT_EQ(-ENOBUFS, dev_set_window(&self->d, 2, 1));
+	EXPECT_EQ(-ENOBUFS, dev_get_window(&self->d, 2));
+	ASSERT_EQ(0, dev_set_window(&self->d, TX, 5));
 	ASSERT_EQ(0, dev_ioctl(&self->d, VHOST_RESET_OWNER, NULL, 0));
 	ASSERT_EQ(0, dev_own(&self->d));
-	EXPECT_EQ(0, get_window(self, TX));
+	EXPECT_EQ(0, dev_get_window(&self->d, TX));
 }
 
 TEST_F(busypoll, no_window_no_polls)
@@ -175,7 +161,7 @@ TEST_F(busypoll, tx_without_kick_ok)
 	struct vq *vq = &self->d.vq[TX];
 	int hits = 0;
 
-	ASSERT_EQ(0, set_window(self, TX, SHORT * 1000));
+	ASSERT_EQ(0, dev_set_window(&self->d, TX, SHORT * 1000));
 	for (int i = 0; i < TRIES && hits < 5; i++) {
 		ASSERT_EQ(0, tx_one(self, 2 * i));
 		ASSERT_LE(0, tx_add_frame(self, 2 * i + 1));
@@ -199,7 +185,7 @@ TEST_F(busypoll, tx_without_kick_ok)
 /* A frame that comes within the window needs no wake-up. */
 TEST_F(busypoll, rx_within_window_ok)
 {
-	ASSERT_EQ(0, set_window(self, RX, SHORT * 1000));
+	ASSERT_EQ(0, dev_set_window(&self->d, RX, SHORT * 1000));
 	for (int i = 0; i < TRIES; i++)
 		ASSERT_EQ(0, rx_one(self, i));
 	if (dev_counter(&self->d, "vhx-rx-polls") >= 0) {
@@ -214,8 +200,8 @@ TEST_F(busypoll, other_queue_gets_its_turn_ok)
 {
 	int64_t from = now_ms();
 
-	ASSERT_EQ(0, set_window(self, TX, LONG));
-	ASSERT_EQ(0, set_window(self, RX, LONG));
+	ASSERT_EQ(0, dev_set_window(&self->d, TX, LONG));
+	ASSERT_EQ(0, dev_set_window(&self->d, RX, LONG));
 	for (int i = 0; i < TRIES; i++) {
 		ASSERT_EQ(0, tx_one(self, i));
 		ASSERT_EQ(0, rx_one(self, i));
@@ -229,7 +215,7 @@ TEST_F(busypoll, ioctls_are_prompt_ok)
 	struct dev *d = &self->d;
 	int64_t from;
 
-	ASSERT_EQ(0, set_window(self, TX, LONG));
+	ASSERT_EQ(0, dev_set_window(&self->d, TX, LONG));
 	for (int q = 0; q < 2; q++) {
 		ASSERT_EQ(0, tx_one(self, q));
 		from = now_ms();
@@ -247,7 +233,7 @@ TEST_F(busypoll, close_is_prompt_ok)
 {
 	int64_t from;
 
-	ASSERT_EQ(0, set_window(self, TX, LONG));
+	ASSERT_EQ(0, dev_set_window(&self->d, TX, LONG));
 	ASSERT_EQ(0, tx_one(self, 1));
 	from = now_ms();
 	dev_close(&self->d);
@@ -268,8 +254,8 @@ TEST_F(busypoll, killed_client_ends_ok)
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		if (!set_up(self, variant->kind, variant->features) &&
-		    !set_window(self, TX, LONG) &&
-		    !set_window(self, RX, LONG) && !tx_one(self, 1) &&
+		    !dev_set_window(&self->d, TX, LONG) &&
+		    !dev_set_window(&self->d, RX, LONG) && !tx_one(self, 1) &&
 		    !rx_one(self, 1) && write(ready, &one, sizeof(one)) > 0)
 			pause();
 		_exit(1);

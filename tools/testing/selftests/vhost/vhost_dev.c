@@ -147,6 +147,20 @@ int dev_state(struct dev *d, unsigned long nr, unsigned int q, unsigned int v)
 	return dev_ioctl(d, nr, &s, sizeof(s));
 }
 
+/* For how long a ring is polled, in units of 1024 ns. */
+int dev_set_window(struct dev *d, unsigned int q, uint32_t window)
+{
+	return dev_state(d, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, q, window);
+}
+
+int64_t dev_get_window(struct dev *d, unsigned int q)
+{
+	struct vhost_vring_state s = { .index = q, .num = 77 };
+	int ret = dev_ioctl(d, VHOST_GET_VRING_BUSYLOOP_TIMEOUT, &s, sizeof(s));
+
+	return ret ? ret : (int64_t)s.num;
+}
+
 int dev_file(struct dev *d, unsigned long nr, unsigned int q, int fd)
 {
 	struct vhost_vring_file f = { .index = q, .fd = fd };

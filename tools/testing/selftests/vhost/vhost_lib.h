@@ -128,6 +128,8 @@ int dev_u64(struct dev *d, unsigned long nr, uint64_t v);
 int dev_get_u64(struct dev *d, unsigned long nr, uint64_t *v);
 int dev_state(struct dev *d, unsigned long nr, unsigned int q, unsigned int v);
 int dev_file(struct dev *d, unsigned long nr, unsigned int q, int fd);
+int dev_set_window(struct dev *d, unsigned int q, uint32_t window);
+int64_t dev_get_window(struct dev *d, unsigned int q);
 int64_t dev_get_base(struct dev *d, unsigned int q);
 int dev_backend(struct dev *d, unsigned int q, int fd);
 int64_t dev_counter(const struct dev *d, const char *name);
