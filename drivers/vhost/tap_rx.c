@@ -80,7 +80,7 @@ static bool is_known(const struct vhx_tap *tap)
 	       time_before(jiffies, tap->known_until);
 }
 
-/* Whether a header can say it, or could if that of tunnels was known. */
+/* Tunnels may have a longer header. Whether one can say what else it is says make_hdr(). */
 static bool is_gso_easy(const struct sk_buff *skb)
 {
 	return !(skb_shinfo(skb)->gso_type &

@@ -132,6 +132,7 @@ struct vhx_ring_ops {
 	u32 (*base)(const struct vhx_ring *ring);
 	/**
 	 * @fetch: take up to @max (1 … VHX_BURST_MAX) available buffers.
+	 * What @burst had is forgotten, also when none come or it fails.
 	 * Return: how many, 0 when the ring is empty. A bad chain ends the
 	 * burst before it and is reported when it comes first.
 	 */
