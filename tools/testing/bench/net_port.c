@@ -125,7 +125,8 @@ static int ends_open(struct bench *b)
 				 tap_open("vb0", 0, b->d.hdr_len);
 	if (b->tap < 0)
 		return b->tap;
-	if (c->gso)
+	ret = tap_unlimited(b->tap);
+	if (!ret && c->gso)
 		ret = tap_offload(b->tap, TUN_F_CSUM | TUN_F_TSO4);
 	if (!ret)
 		ret = c->is_macvtap ? link_up("mv0", 0) : link_up("vb0", 1500);

@@ -85,6 +85,7 @@ FIXTURE_SETUP(burst)
 	self->vlan = -1;
 	self->len_max = FRAME_MAX;
 	ASSERT_EQ(0, net_open(&self->n, variant->kind, hdr));
+	ASSERT_EQ(0, tap_unlimited(self->n.tap));
 	if (hdr && variant->kind != BE_PACKET) {
 		ASSERT_EQ(0, tap_offload(self->n.tap, TUN_F_CSUM | TUN_F_TSO4));
 	}

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -193,6 +194,14 @@ int macvtap_open(const char *name, unsigned int hdr_len)
 int tap_offload(int tap, unsigned int flags)
 {
 	return ioctl(tap, TUNSETOFFLOAD, flags) ? -errno : 0;
+}
+
+/* A macvtap's queue has a limited send buffer, until a client like QEMU lifts that. */
+int tap_unlimited(int tap)
+{
+	int size = INT_MAX;
+
+	return ioctl(tap, TUNSETSNDBUF, &size) ? -errno : 0;
 }
 
 static int link_ioctl(unsigned long nr, struct ifreq *ifr)

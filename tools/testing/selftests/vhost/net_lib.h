@@ -29,6 +29,7 @@ int tap_open(const char *name, unsigned int flags, unsigned int hdr_len);
 int macvtap_prepare(void);
 int macvtap_open(const char *name, unsigned int hdr_len);
 int tap_offload(int tap, unsigned int flags);
+int tap_unlimited(int tap);
 int link_up(const char *name, unsigned int mtu);
 int link_del(const char *name);
 int64_t link_packets(const char *name, bool rx);
