@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames from the guest to a tap: small ones go in as a batch of XDP buffers, in
+ * Frames from the guest to a tap: all but long ones go in as a batch of XDP buffers, in
  * which they are copied once.
  */
 #include <linux/if_tun.h>
@@ -13,6 +13,11 @@
 
 /* Buffers are cut from pages of this order, if there are such: 32 KiB at least. */
 #define PAGE_ORDER	get_order(0x8000)
+/*
+ * Takes a jumbo frame of 9000 bytes. The host must copy a frame as a whole to change the
+ * headers of a clone, and for longer ones it might lack pages in a row.
+ */
+#define XDP_SIZE_MAX	max(PAGE_SIZE, 0x3000UL)
 /* More references of a page than it has buffers. */
 #define PAGE_REFS	0x10000
 /* Header and frame up to this are copied by words while user access is open. */
@@ -71,9 +76,9 @@ static bool is_hdr_valid(struct vhx_tap *tap, const struct virtio_net_hdr *hdr,
 /*
  * A page whose buffers are all free again, or another one. A page that somebody else
  * looks at, that is of a reserve, or that is a small one, is as one that is not free.
- * Return: bytes of it; 0: no memory
+ * Return: bytes of it; 0: no memory for @size
  */
-static unsigned int renew(struct vhx_tap_page *at)
+static unsigned int renew(struct vhx_tap_page *at, unsigned int size)
 {
 	struct page *page = at->page;
 
@@ -88,7 +93,7 @@ static unsigned int renew(struct vhx_tap_page *at)
 	page = alloc_pages((GFP_KERNEL & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP |
 			   __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC,
 			   PAGE_ORDER);
-	if (!page)
+	if (!page && size <= PAGE_SIZE)
 		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
 	at->page = page;
 	at->refs = page ? PAGE_REFS : 0;
@@ -100,13 +105,19 @@ static unsigned int renew(struct vhx_tap_page *at)
 
 /*
  * Cuts off @size bytes, which @nr are to free. When a page has its turn again, what
- * was cut off it the last time is with few exceptions free.
+ * was cut off it the last time is with few exceptions free, or in the batch.
  */
 static void *cut(struct vhx_tap *tap, unsigned int size, unsigned int nr)
 {
+	struct vhx_tap_page *at;
+
 	if (tap->left < size) {
 		tap->turn = (tap->turn + 1) % VHX_TAP_PAGES;
-		tap->left = renew(&tap->page[tap->turn]);
+		at = &tap->page[tap->turn];
+		if (tap->nr_xdp && at->page ==
+		    virt_to_head_page(tap->xdp[0].data_hard_start))
+			submit(tap);
+		tap->left = renew(at, size);
 		if (tap->left < size)
 			return NULL;
 	}
@@ -154,6 +165,12 @@ static size_t size_of(size_t pad, size_t len)
 	       SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 }
 
+/* The longest XDP buffer. A program is given no more than a page. */
+static size_t size_max(const struct vhx_tap *tap)
+{
+	return sock_flag(tap->sock->sk, SOCK_XDP) ? PAGE_SIZE : XDP_SIZE_MAX;
+}
+
 /*
  * Adds an XDP buffer to the batch, in which a header stands in front of the frame.
  * Return: 0, or -EINVAL: tun would not take it
@@ -187,7 +204,7 @@ static int copy_xdp(struct vhx_tap *tap, struct iov_iter *from, size_t len)
 	int err;
 
 	size = size_of(pad, len - hlen);
-	if (size > PAGE_SIZE)
+	if (size > size_max(tap))
 		return -EMSGSIZE;
 	buf = cut(tap, size, 1);
 	if (!buf)
@@ -307,6 +324,8 @@ unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
 {
 	struct vhx_tap *tap = vhx_to_tap(backend);
 	size_t hlen = backend->hlen, pad = pad_of(tap), size, total = 0;
+	const size_t max = size_max(tap);
+	const u32 *len = from->len;
 	unsigned int i, nr, done;
 	u64 others = 0;
 	void *buf;
@@ -317,11 +336,11 @@ unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
 		return 0;
 	nr = min(from->nr, VHX_TAP_BATCH - tap->nr_xdp);
 	for (i = 0; i < nr; i++) {
-		size = size_of(pad, from->len[i] - hlen);
-		if (size > PAGE_SIZE || total + size > PAGE_SIZE << PAGE_ORDER)
+		size = size_of(pad, len[i] - hlen);
+		if (size > max || total + size > PAGE_SIZE << PAGE_ORDER)
 			break;
 		tap->size[i] = size;
-		if (from->len[i] > SMALL)
+		if (len[i] > SMALL)
 			others |= BIT_ULL(i);
 		total += size;
 	}
@@ -332,7 +351,7 @@ unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
 	done = read_small(tap, from, nr, buf + pad - hlen, others);
 	done = done ? read_large(tap, from, done, buf + pad - hlen, others) : 0;
 	for (i = 0; i < done; buf += tap->size[i++])
-		if (add_xdp(tap, buf, pad, tap->size[i], from->len[i] - hlen))
+		if (add_xdp(tap, buf, pad, tap->size[i], len[i] - hlen))
 			break;
 	uncut(tap, nr - i);
 	if (tap->nr_xdp == VHX_TAP_BATCH)

@@ -71,7 +71,7 @@ static unsigned int send_together(struct vhx_vq *vq, unsigned int at, int *bytes
 	     sum < TOGETHER; i++) {
 		u32 len = vhx_burst_out_len(burst, i);
 
-		if (len < min_len || len > PAGE_SIZE)
+		if (len < min_len || len > TOGETHER)
 			break;
 		vq->frame_len[i - at] = len;
 		sum += len;
