@@ -217,6 +217,10 @@ static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
 	return i;
 }
 
+#define PUT_WORD(to, from, label)					\
+	unsafe_put_user(get_unaligned((const u64 *)(from)),		\
+			(u64 __user *)(to), label)
+
 /*
  * Copies words while user access is open, the last ones over those before. @len is 8
  * at least. Return: whether it could
@@ -226,25 +230,21 @@ static __always_inline bool put_words(void __user *to, const void *from,
 {
 	size_t off = 0;
 
-	if (len < 16) {
-		unsafe_put_user(get_unaligned((const u64 *)from),
-				(u64 __user *)to, fault);
-		unsafe_put_user(get_unaligned((const u64 *)(from + len - 8)),
-				(u64 __user *)(to + len - 8), fault);
-		return true;
+	for (; off + 32 <= len; off += 32) {
+		PUT_WORD(to + off, from + off, fault);
+		PUT_WORD(to + off + 8, from + off + 8, fault);
+		PUT_WORD(to + off + 16, from + off + 16, fault);
+		PUT_WORD(to + off + 24, from + off + 24, fault);
 	}
-	for (;;) {
-		unsafe_put_user(get_unaligned((const u64 *)(from + off)),
-				(u64 __user *)(to + off), fault);
-		unsafe_put_user(get_unaligned((const u64 *)(from + off + 8)),
-				(u64 __user *)(to + off + 8), fault);
+	if (off + 16 <= len) {
+		PUT_WORD(to + off, from + off, fault);
+		PUT_WORD(to + off + 8, from + off + 8, fault);
 		off += 16;
-		if (off + 16 > len) {
-			if (off == len)
-				return true;
-			off = len - 16;
-		}
 	}
+	if (off + 8 <= len)
+		PUT_WORD(to + off, from + off, fault);
+	PUT_WORD(to + len - 8, from + len - 8, fault);
+	return true;
 fault:
 	return false;
 }
@@ -288,17 +288,29 @@ static unsigned int write_small(struct vhx_tap *tap, unsigned int nr, u64 *other
 	/* By pointers: a check of an array's bounds calls what may not be called now. */
 	for (i = 0; i < nr; i++) {
 		skb = queue[i];
-		if (!put_words(to[i]->iov_base, &hdr[i], hlen))
-			break;
+		PUT_WORD(to[i]->iov_base, &hdr[i], fault);
+		PUT_WORD(to[i]->iov_base + hlen - 8, (void *)&hdr[i] + hlen - 8, fault);
 		data = place_small(skb, to[i], hlen);
 		if (!data)
 			skipped |= BIT_ULL(i);
 		else if (!put_words(data, skb->data, skb->len))
 			break;
 	}
+fault:
 	user_write_access_end();
 	*others = skipped;
 	return i;
+}
+
+/* Writes the pages of a frame, too. Apart, for what it has on its stack. */
+static noinline bool write_pages(const struct sk_buff *skb, const struct iovec *to,
+				 const struct iovec *end, size_t hlen)
+{
+	struct iov_iter iter;
+
+	iov_iter_init(&iter, ITER_DEST, to, end - to, hlen + skb->len);
+	iov_iter_advance(&iter, hlen);
+	return !skb_copy_datagram_iter(skb, 0, &iter, skb->len);
 }
 
 /*
@@ -311,13 +323,9 @@ static bool write_data(const struct sk_buff *skb, const struct iovec *to,
 {
 	size_t off = hlen, left = skb->len, len;
 	const void *data = skb->data;
-	struct iov_iter iter;
 
-	if (skb_is_nonlinear(skb)) {
-		iov_iter_init(&iter, ITER_DEST, to, end - to, hlen + left);
-		iov_iter_advance(&iter, hlen);
-		return !skb_copy_datagram_iter(skb, 0, &iter, left);
-	}
+	if (skb_is_nonlinear(skb))
+		return write_pages(skb, to, end, hlen);
 	for (; left; to++, off = 0) {
 		len = min(left, to->iov_len - off);
 		instrument_copy_to_user(to->iov_base + off, data, len);

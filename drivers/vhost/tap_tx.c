@@ -175,15 +175,19 @@ static size_t size_max(const struct vhx_tap *tap)
  * Adds an XDP buffer to the batch, in which a header stands in front of the frame.
  * Return: 0, or -EINVAL: tun would not take it
  */
-static int add_xdp(struct vhx_tap *tap, void *buf, size_t pad, size_t size,
-		   size_t len)
+static __always_inline int add_xdp(struct vhx_tap *tap, void *buf, size_t pad,
+				   size_t size, size_t len)
 {
 	struct virtio_net_hdr *hdr = buf + VHX_TUN_HDR_OFF;
 	size_t hlen = tap->backend.hlen;
 	struct xdp_buff *xdp;
 
 	memset(buf, 0, VHX_TUN_HDR_OFF + VHX_NET_HLEN_MAX);
-	memcpy(hdr, buf + pad - hlen, hlen);
+	if (likely(hlen == sizeof(struct virtio_net_hdr_mrg_rxbuf)))
+		*(struct virtio_net_hdr_mrg_rxbuf *)(buf + VHX_TUN_HDR_OFF) =
+			*(struct virtio_net_hdr_mrg_rxbuf *)(buf + pad - hlen);
+	else
+		memcpy(hdr, buf + pad - hlen, hlen);
 	if (!is_hdr_valid(tap, hdr, len))
 		return -EINVAL;
 	vhx_tun_set_buflen(buf, size);
@@ -221,6 +225,13 @@ static int copy_xdp(struct vhx_tap *tap, struct iov_iter *from, size_t len)
 	return err;
 }
 
+#define GET_WORD(to, from, label) do {					\
+	u64 word;							\
+									\
+	unsafe_get_user(word, (const u64 __user *)(from), label);	\
+	put_unaligned(word, (u64 *)(to));				\
+} while (0)
+
 /*
  * Copies words while user access is open, the last ones over those before.
  * Return: whether it could
@@ -229,7 +240,6 @@ static __always_inline bool get_words(void *to, const void __user *from,
 				      size_t len)
 {
 	size_t off = 0;
-	u64 one, two;
 	u8 byte;
 
 	if (unlikely(len < 8)) {
@@ -239,25 +249,21 @@ static __always_inline bool get_words(void *to, const void __user *from,
 		}
 		return true;
 	}
-	if (len < 16) {
-		unsafe_get_user(one, (const u64 __user *)from, fault);
-		unsafe_get_user(two, (const u64 __user *)(from + len - 8), fault);
-		put_unaligned(one, (u64 *)to);
-		put_unaligned(two, (u64 *)(to + len - 8));
-		return true;
+	for (; off + 32 <= len; off += 32) {
+		GET_WORD(to + off, from + off, fault);
+		GET_WORD(to + off + 8, from + off + 8, fault);
+		GET_WORD(to + off + 16, from + off + 16, fault);
+		GET_WORD(to + off + 24, from + off + 24, fault);
 	}
-	for (;;) {
-		unsafe_get_user(one, (const u64 __user *)(from + off), fault);
-		unsafe_get_user(two, (const u64 __user *)(from + off + 8), fault);
-		put_unaligned(one, (u64 *)(to + off));
-		put_unaligned(two, (u64 *)(to + off + 8));
+	if (off + 16 <= len) {
+		GET_WORD(to + off, from + off, fault);
+		GET_WORD(to + off + 8, from + off + 8, fault);
 		off += 16;
-		if (off + 16 > len) {
-			if (off == len)
-				return true;
-			off = len - 16;
-		}
 	}
+	if (off + 8 <= len)
+		GET_WORD(to + off, from + off, fault);
+	GET_WORD(to + len - 8, from + len - 8, fault);
+	return true;
 fault:
 	return false;
 }
