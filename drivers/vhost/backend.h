@@ -35,7 +35,7 @@ struct vhx_backend_ops {
 	bool (*clear_error)(struct vhx_backend *backend);
 	/** @peek: length of the next frame with its header, 0 for none. */
 	size_t (*peek)(struct vhx_backend *backend);
-	/** @queued: frames that were there at the last peek(). */
+	/** @queued: frames that are there since the last peek(), or fewer. */
 	unsigned int (*queued)(struct vhx_backend *backend);
 	/**
 	 * @recv: take the next frame, after peek(). Return: its length with

@@ -33,7 +33,8 @@ struct vhx_tap_page {
  * @queue: frames taken from @ring, [@head, @tail) not yet received
  * @head: see @queue
  * @tail: see @queue
- * @nr_ready: frames in @ring at the last peek(), VHX_TAP_BATCH at most
+ * @nr_ready: of the frames in @ring when they were counted, VHX_TAP_BATCH at most, those
+ *            that are still there
  * @nr_gone: frames taken from @queue of which the netdev queue does not know
  * @known_until: in jiffies: recvmsg writes a header of backend.hlen and no more
  * @hdr: those of the frames that are received together

@@ -115,10 +115,13 @@ size_t vhx_tap_peek(struct vhx_backend *backend)
 		return frame_len(tap->queue[tap->head]) + backend->hlen;
 	spin_lock(&tap->ring->consumer_lock);
 	wake_queue(tap);
-	tap->nr_ready = 0;
 	ptr = __ptr_ring_peek(tap->ring);
-	if (ptr) {
-		tap->nr_ready = count_frames(tap->ring);
+	if (!ptr) {
+		tap->nr_ready = 0;
+	} else {
+		/* Those that came since are counted when the others are taken. */
+		if (!tap->nr_ready)
+			tap->nr_ready = count_frames(tap->ring);
 		len = frame_len(ptr) + backend->hlen;
 		backend->is_easy = is_known(tap) && is_easy_kind(ptr);
 	}
