@@ -70,7 +70,7 @@ static bool may_be_easy(const struct vhx_tap *tap)
 	size_t hlen = tap->backend.hlen;
 
 	return IS_ENABLED(CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) &&
-	       tap->is_tun && hlen >= sizeof(struct virtio_net_hdr) &&
+	       hlen >= sizeof(struct virtio_net_hdr) &&
 	       hlen <= sizeof(tap->hdr[0]);
 }
 
@@ -182,39 +182,45 @@ static unsigned int fit(const struct vhx_bufs *to, unsigned int at, size_t hlen,
 
 /*
  * Takes the next easy frames out of the ring, one after the other: what is further on
- * may be slots that were consumed and not cleared yet. Return: how many; their netdev
- * is held then: under the consumer lock it is there as long as they are in the ring.
+ * may be slots that were consumed and not cleared yet. Return: how many
+ * @dev: whose statistics they go into, held: under the consumer lock it is there as long
+ *       as they are in the ring. NULL: none's, a macvtap counted them before
  */
 static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
 			      bool merges, struct net_device **dev)
 {
+	const size_t hlen = tap->backend.hlen;
+	const struct iovec *iov = to->iov;
+	struct net_device *their = NULL;
+	const bool is_tun = tap->is_tun;
+	const u16 *first = to->first;
 	struct ptr_ring *ring = tap->ring;
-	size_t hlen = tap->backend.hlen;
 	unsigned int i, nr, at = 0, bytes = 0;
 	struct sk_buff *skb;
 
 	spin_lock(&ring->consumer_lock);
 	skb = __ptr_ring_peek(ring);
-	*dev = skb && !tun_is_xdp_frame(skb) ? skb->dev : NULL;
+	if (is_tun && skb && !tun_is_xdp_frame(skb))
+		their = skb->dev;
 	for (i = 0; skb && at < to->nr && bytes < TOGETHER &&
-	     is_easy_kind(skb) && skb->dev == *dev; i++) {
+	     is_easy_kind(skb) && (!is_tun || skb->dev == their); i++) {
 		nr = fit(to, at, hlen, hlen + skb->len, merges);
 		if (!nr)
 			break;
 		tap->queue[i] = skb;
 		tap->hdr[i].num_buffers =
 			__cpu_to_virtio16(tap->backend.is_le, nr);
-		tap->to[i] = to->iov + to->first[at];
+		tap->to[i] = iov + first[at];
 		at += nr;
 		bytes += skb->len;
 		__ptr_ring_discard_one(ring);
 		skb = __ptr_ring_peek(ring);
 	}
-	tap->to[i] = to->iov + to->first[at];
+	tap->to[i] = iov + first[at];
 	tap->head = 0;
 	tap->tail = i;
-	if (i)
-		dev_hold(*dev);
+	*dev = i ? their : NULL;
+	dev_hold(*dev);
 	spin_unlock(&ring->consumer_lock);
 	tap->nr_ready -= min(tap->nr_ready, i);
 	return i;
@@ -355,7 +361,7 @@ static unsigned int write_large(struct vhx_tap *tap, unsigned int nr, u64 others
 	return nr;
 }
 
-/* The first @nr frames of the queue are with the guest: as tun does then. */
+/* The first @nr frames of the queue are with the guest: as tun does then, or macvtap. */
 static void finish(struct vhx_tap *tap, u32 *len, unsigned int nr,
 		   struct net_device *dev)
 {
@@ -369,7 +375,8 @@ static void finish(struct vhx_tap *tap, u32 *len, unsigned int nr,
 		bytes += skb->len;
 		napi_consume_skb(skb, VHX_TAP_BATCH);
 	}
-	dev_sw_netstats_tx_add(dev, nr, bytes);
+	if (dev)
+		dev_sw_netstats_tx_add(dev, nr, bytes);
 	local_bh_enable();
 	tap->head = nr;
 	tap->nr_gone += nr;

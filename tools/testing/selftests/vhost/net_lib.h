@@ -27,6 +27,7 @@ extern const uint8_t guest_mac[ETH_ALEN], host_mac[ETH_ALEN];
 int netns_enter(void);
 int tap_open(const char *name, unsigned int flags, unsigned int hdr_len);
 int macvtap_prepare(void);
+int macvtap_add(void);
 int macvtap_open(const char *name, unsigned int hdr_len);
 int tap_offload(int tap, unsigned int flags);
 int tap_unlimited(int tap);
