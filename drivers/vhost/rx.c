@@ -55,12 +55,13 @@ static void give_back(struct vhx_vq *vq, const struct frame *frame)
 static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 {
 	struct vhx_ring *ring = &vq->ring;
-	unsigned int want, turn;
+	unsigned int need = 1, want, turn;
 	int ret;
 
-	want = vq->backend->ops->queued(vq->backend);
 	if (frame->len > vq->chain_len)
-		want *= DIV_ROUND_UP(frame->len, vq->chain_len);
+		need = min(DIV_ROUND_UP(frame->len, vq->chain_len), VHX_BURST_MAX);
+	want = min(vq->backend->ops->queued(vq->backend), VHX_BURST_MAX / need) *
+		need;
 	/* The client is asked for all at once what it was not asked yet. */
 	if (vq->mem.xlate.iotlb)
 		want = VHX_BURST_MAX;

@@ -124,22 +124,25 @@ static int send_burst(struct vhx_vq *vq)
 }
 
 /*
- * Moves bursts until the ring is empty or it is others' turn.
+ * Moves bursts until the ring is empty or it is others' turn. What a run may not send
+ * any more is not fetched, if frames are as long as those before.
  * Return: bytes moved, or a negative errno.
  */
 static int send_all(struct vhx_vq *vq)
 {
 	struct vhx_ring *ring = &vq->ring;
-	unsigned int frames = 0;
+	unsigned int frames = 0, want;
 	int ret, bytes = 0;
 
 	ret = vhx_run_publish(vq);
 	if (ret)
 		return ret;
 	do {
+		want = (VHX_RUN_BYTES - bytes) / vq->chain_len + 1;
 		ret = vhx_run_disarm(vq);
 		if (!ret)
-			ret = ring->ops->fetch(ring, &vq->burst, VHX_BURST_MAX);
+			ret = ring->ops->fetch(ring, &vq->burst,
+					       min(want, VHX_BURST_MAX));
 		if (!ret)
 			ret = vhx_busypoll_fetch(vq);
 		if (ret < 0)
@@ -157,6 +160,7 @@ static int send_all(struct vhx_vq *vq)
 		if (ret < 0)
 			return ret;
 		bytes += ret;
+		vq->chain_len = max(ret / vq->burst.nr, 1);
 		cond_resched();
 	} while (frames < VHX_RUN_FRAMES && bytes < VHX_RUN_BYTES);
 

@@ -163,7 +163,7 @@ struct vhx_credit {
  * @nr_looks: runs that failed since then and were not the last look
  * @burst: chains in work
  * @used: chains to complete
- * @chain_len: rx: bytes of the chain that was taken last
+ * @chain_len: bytes of the chain that was taken last, of tx of those on average
  * @bufs: chains of @burst that are moved together, by @iov, @first and @frame_len
  * @iov: owner's memory of the frame in work, or of @bufs
  * @first: see struct vhx_bufs

@@ -27,7 +27,8 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
 	vq->bufs.iov = vq->iov;
 	vq->bufs.len = vq->frame_len;
-	vq->chain_len = U32_MAX;
+	/* The first burst of tx is whole, the first frame of rx takes one chain. */
+	vq->chain_len = vhx_index_of(vq) == VHX_TXQ ? 1 : U32_MAX;
 	vhx_work_init(&vq->work, run);
 	vhx_run_init(vq);
 	vhx_poll_init(&vq->kick_poll, &vq->work, EPOLLIN);
