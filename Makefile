@@ -32,7 +32,7 @@ help:
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
-	@echo 'make docs         Documentation/ as HTML into OUTPUT (/tmp/vhx-docs)'
+	@echo 'make docs         Documentation/ as HTML, with plots, into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make clean        remove what a build in the tree made'
 
 modules clean:
@@ -89,6 +89,7 @@ docs:
 		rst2html --strict $$page $(OUTPUT)/$$(basename $$page .rst).html \
 			|| exit 1; \
 	done
+	scripts/plot-tables Documentation/performance.rst $(OUTPUT)
 
 install: $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 etc/vhx.conf $(MODPROBE_D)/vhx.conf

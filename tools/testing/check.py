@@ -31,7 +31,8 @@ import stages
 from jobs import Runner, Times, clock
 
 # command (or file) and package, of what only checking needs
-PACKAGES = (("rst2html", "python3-docutils"), ("shellcheck", "shellcheck"),
+PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
+            ("shellcheck", "shellcheck"),
             ("clang", "clang"), ("git", "git"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),
             ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"),

@@ -312,6 +312,83 @@ def add_pages():
                                             "--report=2", name, "/dev/null")
 
 
+PLOTTED = """\
+======  ===========  ===
+row     two figures  one
+======  ===========  ===
+first   7 / 0.5      1
+second  7 / 2        —
+third   — / 1        —
+======  ===========  ===
+
+.. plot: name = 2/2
+   axis: unit
+   line: 1
+
+.. figure:: drawn.svg
+   :alt: bars
+
+   Title of it
+"""
+
+
+def plotted(text, folder, **options):
+    """What plot-tables says of a page, and the widths of the bars it draws."""
+    page = Path(folder, "page.rst")
+    page.write_text(text)
+    said = complaints_of("scripts/plot-tables", page, folder, **options)
+    drawn = Path(folder, "drawn.svg")
+    ends = re.findall(r"<polygon [^>]*points = '([\d.]+),\S+ ([\d.]+),",
+                      drawn.read_text() if drawn.exists() else "")
+    return said, [float(right) - float(left) for left, right in ends]
+
+
+@case("style.docs.plot_has_the_numbers_of_its_table_ok")
+def plot_numbers():
+    """One that is shorter than the line, one that is longer, one at it."""
+    need("gnuplot")
+    with tempfile.TemporaryDirectory() as tmp:
+        said, widths = plotted(PLOTTED, tmp)
+        text = Path(tmp, "drawn.svg").read_text()
+    found = [round(width / widths[-1], 2) for width in widths]
+    return said + [f"is not in the picture: {word}" for word in
+                   ("first", "second", "third", "unit", "Title of it")
+                   if f">{word}<" not in text] + \
+        ([f"bars of {found}"] if found != [0.5, 2, 1] else [])
+
+
+@case("style.docs.plot_of_no_table_is_an_error_ok")
+def plot_errors():
+    wrong = {"no column 4": ("2/2", "4"), "no numbers": ("2/2", "3/2"),
+             "is not NAME = COLUMN": ("name = 2/2", "name"),
+             "no table above": (PLOTTED.split("\n\n")[0], ""),
+             "no figure behind": (PLOTTED.split("\n\n")[-2], ".. of it"),
+             "has no title": ("   Title of it\n", ""),
+             "makes a list": ("— / 1", "- / 1"),
+             "apt-get install gnuplot-nox": ("", "")}
+    with tempfile.TemporaryDirectory() as tmp:
+        # where there is no gnuplot
+        alone = {**os.environ, "PATH": tmp}
+        return [f"not said: {what}" for what, (old, text) in wrong.items()
+                if what not in " ".join(plotted(PLOTTED.replace(old, text), tmp,
+                                                env=alone)[0])]
+
+
+@case("style.docs.marked_tables_are_drawn_ok")
+def plots_drawn():
+    """A picture of each figure of the page, and one of each table at least."""
+    need("gnuplot")
+    name = "Documentation/performance.rst"
+    wanted = re.findall(r"^\.\. figure:: (\S+)$", text_of(name), re.M)
+    with tempfile.TemporaryDirectory() as tmp:
+        bad = complaints_of("scripts/plot-tables", name, tmp)
+        drawn = {path.name: path.read_text() for path in Path(tmp).iterdir()}
+    return bad + [f"{file}: no bars" for file in wanted
+                  if "<polygon" not in drawn.get(file, "")] + \
+        [f"{file}: in no figure" for file in drawn if file not in wanted] + \
+        ([] if wanted else ["no figures"])
+
+
 def tests():
     """By name, of C and of guests on the switch."""
     found = {f"{area}.{name}" for source in sources("c", under=(TESTS,))
