@@ -36,10 +36,11 @@ USAGE = f"""usage: vm COMMAND
       [-t SEC] [-x WORDS] [-p FILE[,NAME=VALUE]...] K -- CMD [ARG...]
                          boot K and run CMD in it as root, at the top of the
                          checkout (-b: build first and set VHX_KO; -i: one
-                         CPU whose every instruction takes 1 ns; -g: make
-                         kernel K2 ready for guests and set VHX_GUEST*; -T: and
-                         its snapshot; -r: make root NAME ready and set
-                         VHX_ROOT_NAME, with _ for what is no letter or digit;
+                         CPU, or CPUS that take turns, whose every instruction
+                         takes 1 ns; -g: make kernel K2 ready for guests and
+                         set VHX_GUEST*; -T: and its snapshot; -r: make root
+                         NAME ready and set VHX_ROOT_NAME, with _ for what is
+                         no letter or digit;
                          -t: 600, and that times VHX_SLOW for a slow kernel;
                          -x: more words for the kernel's command line;
                          -p: a plugin for QEMU, {plugin.EMULATOR} then)
@@ -133,7 +134,7 @@ def run(args):
 
     return boot.run(boot.Job(
         kernel, command, os.path.realpath(out), last("m", kernel.mem),
-        cpus="1" if "i" in opts else last("s", "2"),
+        cpus=last("s", "1" if "i" in opts else "2"),
         secs=float(last("t", 600)) * float(env.get("VHX_SLOW", 1)),
         is_counting="i" in opts, words=" ".join(opts.get("x", [])),
         plugin=last("p", ""), env=env))
