@@ -10,10 +10,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
 usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
        net.sh --where [KERNEL [-c CELL]...]
+       net.sh --pace [KERNEL [-r ROUNDS] [-c CELL]]
 --real:  in an ordinary VM, by the clock
 --where: which functions the worker's instructions go to
-KERNEL:  6.1, or another that \`vm kernels' lists
-ROUNDS:  5, up to 32; the variants take turns
+--pace:  latency, and CPU of the worker, at 1000 to 100,000 frames a second, with and
+         without polling
+KERNEL:  6.1, or another that \`vm kernels' lists; with --pace 6.12
+ROUNDS:  5, with --pace 1, up to 32; the variants take turns
 CELL:    only rows whose name has that in it; with --where rows of that name, up to
          16, else tx 64, rx 64, tx 1500 and rx 1500"
 
@@ -25,11 +28,20 @@ inside() { # program options...
 		cat /proc/kallsyms >"$VHX_OUT/kallsyms"
 		readelf -sW "$VHX_KO" >"$VHX_OUT/symbols"
 	fi
-	"$@" in-tree:/dev/vhost-net vhx:/dev/vhost-net-vhx \
-		vhx-packed:/dev/vhost-net-vhx:packed
+	case $1 in
+	*/net_pace)
+		"$@" "in-tree 0":/dev/vhost-net:0 "in-tree 50":/dev/vhost-net:50 \
+			"vhx 0":/dev/vhost-net-vhx:0 \
+			"vhx 50":/dev/vhost-net-vhx:50 \
+			"vhx auto":/dev/vhost-net-vhx:auto=10 \
+			"vhx auto 100 %":/dev/vhost-net-vhx:auto=100 ;;
+	*)
+		"$@" in-tree:/dev/vhost-net vhx:/dev/vhost-net-vhx \
+			vhx-packed:/dev/vhost-net-vhx:packed ;;
+	esac
 }
 
-bin=''
+bin='' program=net_bench
 trap '[ -z "$bin" ] || rm -r "$bin"' EXIT
 
 count() { # vm's options -- kernel options...
@@ -40,7 +52,7 @@ count() { # vm's options -- kernel options...
 		shift
 	done
 	"$here/../vm/vm" run -b "${vm[@]}" -t 1800 "${2:-6.1}" -- \
-		"$here/net.sh" --inside "$bin/net_bench" "${@:3}"
+		"$here/net.sh" --inside "$bin/$program" "${@:3}"
 }
 
 where() { # kernel options...
@@ -59,10 +71,12 @@ where() { # kernel options...
 
 outside() {
 	bin=$(mktemp -d)
-	make -s -C "$here" OUTPUT="$bin" net_bench
+	[ "${1:-}" != --pace ] || program=net_pace
+	make -s -C "$here" OUTPUT="$bin" "$program"
 	case ${1:-} in
 	--where) where "${@:2}" ;;
 	--real) count -- "${@:2}" ;;
+	--pace) count -i -s 2 -- "${2:-6.12}" "${@:3}" ;;
 	*) count -i -- "$@" ;;
 	esac
 }
