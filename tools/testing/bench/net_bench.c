@@ -24,7 +24,6 @@
 #include "where_mark.h"
 
 #define ROUNDS_MAX	32
-#define VARIANTS_MAX	8
 #define WARM_UP		512	/* frames: what buffers are cut from had its turn */
 #define ONLY_MAX	16
 #define FRAMES		4096	/* a measurement, of bursts of BURST_MAX */
@@ -177,17 +176,6 @@ static int row(const struct cell *c, const struct variant *v, int nr)
 		calls_row(s, has, nr);
 	fflush(stdout);
 	return 0;
-}
-
-static int variant_parse(struct variant *v, char *text)
-{
-	char *how;
-
-	v->name = strsep(&text, ":");
-	v->node = strsep(&text, ":");
-	how = strsep(&text, ":");
-	v->is_packed = how && !strcmp(how, "packed");
-	return v->node && (!how || v->is_packed) ? 0 : -EINVAL;
 }
 
 static bool is_wanted(const struct cell *c)

@@ -5,6 +5,7 @@
 
 #include "iotlb_lib.h"
 #include "net_lib.h"
+#include "variant.h"
 
 #define RING		256
 #define BUF_STEP	2048	/* bytes; a buffer is cut from so many or a multiple */
@@ -29,11 +30,6 @@ struct cell {
 
 extern const struct cell cells[];
 extern const unsigned int nr_cells;
-
-struct variant {
-	char *name, *node;
-	bool is_packed;
-};
 
 /* One node under one kind of traffic. */
 struct bench {
