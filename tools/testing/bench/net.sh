@@ -11,19 +11,23 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
        net.sh --where [KERNEL [-c CELL]...]
        net.sh --pace [KERNEL [-r ROUNDS] [-c CELL]]
+       net.sh --scale [KERNEL [-r ROUNDS] [-n DEVICES]]
 --real:  in an ordinary VM, by the clock
 --where: which functions the worker's instructions go to
 --pace:  latency, and CPU of the worker, at 1000 to 100,000 frames a second, with and
          without polling
+--scale: what many devices cost, idle and busy
 KERNEL:  6.1, or another that \`vm kernels' lists; with --pace 6.12
-ROUNDS:  5, with --pace 1, up to 32; the variants take turns
+ROUNDS:  5, with --pace 1, with --scale 3, up to 32; the variants take turns
+DEVICES: no more than so many
 CELL:    only rows whose name has that in it; with --where rows of that name, up to
          16, else tx 64, rx 64, tx 1500 and rx 1500"
 
 inside() { # program options...
 	modprobe -a tun macvtap veth vhost_net
 	insmod "$VHX_KO" node=vhost-net-vhx
-	echo 1 >/sys/kernel/rcu_expedited
+	# with the grace periods of an ordinary host where opening and closing is timed
+	[ "${1##*/}" = net_scale ] || echo 1 >/sys/kernel/rcu_expedited
 	if [ "${VHX_WHERE:-}" = 1 ]; then
 		cat /proc/kallsyms >"$VHX_OUT/kallsyms"
 		readelf -sW "$VHX_KO" >"$VHX_OUT/symbols"
@@ -41,7 +45,7 @@ inside() { # program options...
 	esac
 }
 
-bin='' program=net_bench
+program=net_bench bin=''
 trap '[ -z "$bin" ] || rm -r "$bin"' EXIT
 
 count() { # vm's options -- kernel options...
@@ -71,10 +75,14 @@ where() { # kernel options...
 
 outside() {
 	bin=$(mktemp -d)
-	[ "${1:-}" != --pace ] || program=net_pace
+	case ${1:-} in
+	--pace) program=net_pace ;;
+	--scale) program=net_scale ;;
+	esac
 	make -s -C "$here" OUTPUT="$bin" "$program"
 	case ${1:-} in
 	--where) where "${@:2}" ;;
+	--scale) count -i -- "${@:2}" ;;
 	--real) count -- "${@:2}" ;;
 	--pace) count -i -s 2 -- "${2:-6.12}" "${@:3}" ;;
 	*) count -i -- "$@" ;;
