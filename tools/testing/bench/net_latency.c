@@ -10,7 +10,7 @@
  *
  * For that, kicks and calls must reach who waits for them at once: the kernel is
  * preemptible meanwhile, who kicks or sends is idle by its policy, a driver that waits
- * for a call has the FIFO policy.
+ * for a call has the FIFO policy. A worker on a CPU of its own needs none of that.
  */
 #include <errno.h>
 #include <poll.h>
@@ -70,10 +70,12 @@ static int preempt_read(char *mode, size_t size)
 	return 0;
 }
 
-static int policy_set(int policy)
+static int policy_set(const struct bench *b, int policy)
 {
 	struct sched_param p = { .sched_priority = policy == SCHED_FIFO };
 
+	if (b->is_pinned)
+		return 0;
 	return sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &p) ?
 		-errno : 0;
 }
@@ -124,7 +126,7 @@ static int tx_one(struct bench *b, int fd, double *ns)
 static int tx_all(struct bench *b, double *ns)
 {
 	int fd = pkt_open(b->host_if, PACKET_HDR), one = 1;
-	int ret = fd < 0 ? fd : policy_set(SCHED_IDLE);
+	int ret = fd < 0 ? fd : policy_set(b, SCHED_IDLE);
 
 	if (!ret && setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)))
 		ret = -errno;
@@ -136,7 +138,7 @@ static int tx_all(struct bench *b, double *ns)
 	}
 	if (fd >= 0)
 		close(fd);
-	return policy_set(SCHED_FIFO) ?: ret;
+	return policy_set(b, SCHED_FIFO) ?: ret;
 }
 
 /* Who sends frames to the tap, one whenever it is told so. */
@@ -151,7 +153,7 @@ static void *send_frames(void *arg)
 {
 	struct sender *s = arg;
 
-	s->err = policy_set(SCHED_IDLE);
+	s->err = policy_set(s->b, SCHED_IDLE);
 	for (int i = -WARM_UP; i < FRAMES && !s->err; i++) {
 		if (!event_read(s->go))
 			break;
@@ -212,10 +214,12 @@ int latency(struct bench *b, double *median_ns)
 	char mode[16];
 	int ret;
 
-	if (preempt_read(mode, sizeof(mode)) || write_text(PREEMPT, "full"))
+	if (!b->is_pinned &&
+	    (preempt_read(mode, sizeof(mode)) || write_text(PREEMPT, "full")))
 		return -EOPNOTSUPP;
 	ret = b->cell->q == TX ? tx_all(b, ns) : rx_all(b, ns);
-	write_text(PREEMPT, mode);
+	if (!b->is_pinned)
+		write_text(PREEMPT, mode);
 	if (!ret)
 		*median_ns = median(ns, FRAMES);
 	return ret;

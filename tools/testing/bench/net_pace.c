@@ -22,8 +22,6 @@
 #include "median.h"
 #include "net_bench.h"
 
-#define ROUNDS_MAX	32
-#define VARIANTS_MAX	8
 #define WARM_UP		512	/* frames: what buffers are cut from had its turn */
 #define WARM_UP_RATE	50	/* frames at the rate */
 #define FRAMES_MAX	5000
@@ -34,7 +32,7 @@
 #define TX_64	{ "", TX, 64, 1, BASE, 0, &one_piece }
 #define RX_64	{ "", RX, 64, 1, BASE, 1526, &one_piece }
 
-static const struct row {
+static const struct pace_row {
 	const char *name;
 	struct cell cell;
 	unsigned int rate;	/* frames a second */
@@ -59,14 +57,14 @@ struct variant_pace {
 enum { P50, P99, CPU, RATE, VALUES };
 
 /* What one measurement found; P50 first, to sort by. */
-struct sample {
+struct pace_sample {
 	double val[VALUES];
 };
 
 /* Frames on their way come back in order. */
 static struct pace {
 	struct bench b;
-	const struct row *row;
+	const struct pace_row *row;
 	unsigned int sent, done;
 	int64_t stamp[RING];		/* ns */
 	double took[FRAMES_MAX];	/* us */
@@ -202,7 +200,7 @@ static int set_window(struct dev *d, const struct variant_pace *v)
 	return ret;
 }
 
-static int measure(const struct row *row, const struct variant_pace *v,
+static int measure(const struct pace_row *row, const struct variant_pace *v,
 		   double *val)
 {
 	struct pace *p = &pace;
@@ -232,10 +230,10 @@ static int measure(const struct row *row, const struct variant_pace *v,
 	return ret;
 }
 
-static int run_row(const struct row *row, const struct variant_pace *v, int nr,
+static int run_row(const struct pace_row *row, const struct variant_pace *v, int nr,
 		   int rounds)
 {
-	struct sample s[VARIANTS_MAX][ROUNDS_MAX];
+	struct pace_sample s[VARIANTS_MAX][ROUNDS_MAX];
 
 	for (int r = 0; r < rounds; r++)
 		for (int i = 0; i < nr; i++)

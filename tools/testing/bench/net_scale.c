@@ -19,7 +19,6 @@
 #include "median.h"
 #include "net_scale.h"
 
-#define ROUNDS_MAX	32
 #define NAME		"%-24s"
 
 static int rounds = 3;			/* by -r */

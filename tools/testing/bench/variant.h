@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define VARIANTS_MAX	8
+#define ROUNDS_MAX	32	/* in which they take turns */
 
 struct variant {
 	char *name, *node;
