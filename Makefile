@@ -30,6 +30,7 @@ help:
 	@echo 'make demo-user    two guests through vhx-switch, without the module'
 	@echo 'make bench        ring engine benchmark'
 	@echo 'make bench-net    instructions a packet, ours beside in-tree, in a VM'
+	@echo 'make bench-here   the same on this machine, modules loaded, by clock and counters'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
 	@echo 'make docs         Documentation/ as HTML, with plots, into OUTPUT (/tmp/vhx-docs)'
@@ -74,6 +75,9 @@ bench:
 
 bench-net:
 	@tools/testing/bench/net.sh
+
+bench-here:
+	@tools/testing/bench/net.sh --here
 
 bench-lib:
 	@tools/testing/bench/lib.sh
@@ -137,5 +141,5 @@ sign: vhx_net.ko
 vhx_net.ko:
 	$(MAKE) modules
 
-.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-lib bench-switch docs install \
+.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-here bench-lib bench-switch docs install \
 	install-dkms install-updates uninstall sign

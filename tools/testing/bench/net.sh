@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # make bench-net: what a packet costs vhx_net with split and packed rings beside
-# in-tree vhost_net, in one boot of a VM that counts instructions.
+# in-tree vhost_net, in one boot of a VM that counts instructions, or on this machine.
 # Documentation/performance.rst.
 set -euo pipefail
 
@@ -12,7 +12,10 @@ usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
        net.sh --where [KERNEL [-c CELL]...]
        net.sh --pace [KERNEL [-r ROUNDS] [-c CELL]]
        net.sh --scale [KERNEL [-r ROUNDS] [-n DEVICES]]
+       net.sh --here [--help | OPTION...]
 --real:  in an ordinary VM, by the clock
+--here:  on this machine, by the clock and perf's counters, no VM; as root, with the
+         modules loaded
 --where: which functions the worker's instructions go to
 --pace:  latency, and CPU of the worker, at 1000 to 100,000 frames a second, with and
          without polling
@@ -91,6 +94,7 @@ outside() {
 
 case ${1:-} in
 --help) echo "$usage" ;;
+--here) exec "$here/net_here.sh" "${@:2}" ;;
 --inside) inside "${@:2}" ;;
 *) outside "$@" ;;
 esac
