@@ -107,6 +107,15 @@ def is_log_clean(out):
         bool(re.search(r"^1\.\.[0-9]", text, re.M))
 
 
+def is_whole(path):
+    """A stream that has as many results as it says."""
+    with contextlib.suppress(FileNotFoundError), \
+            open(path, errors="replace") as file:
+        plan = re.search(r"^1\.\.(\d+)$", file.read(), re.M)
+        return bool(plan) and int(plan[1]) == ktap.count(path).all
+    return False
+
+
 def digest(*paths, skip=r"^$", more=""):
     """Of the files of the checkout below some paths."""
     names = said("git", "ls-files", "-co", "--exclude-standard", "--",
@@ -138,6 +147,15 @@ def build_selftests():
     if not call("make", "-s", JOBS, "-C", SELFTESTS, WARNINGS,
                 f"OUTPUT={path}"):
         sys.exit("the selftests do not build")
+    return path
+
+
+def build_bench():
+    path = built_in("bench", "tools/testing/bench/*net*", "tools/testing/bench/*.h",
+                    "tools/testing/bench/Makefile", "tools/testing/selftests")
+    if not call("make", "-s", "-C", "tools/testing/bench", WARNINGS,
+                f"OUTPUT={path}", "net_bench"):
+        sys.exit("net_bench does not build")
     return path
 
 
@@ -308,12 +326,14 @@ def stage_selftests(kernel):
     kept = in_tree_tap(base(kernel))
     if not os.path.exists(kept):
         kept = in_tree_tap(kernel)
-    os.environ["VHX_IN_TREE_TAP"] = kept
+    os.environ.update(VHX_IN_TREE_TAP=kept, VHX_BENCH=build_bench())
     is_ok, out = vm_run(f"selftests-{kernel}", "-b", "-t", "1500", kernel, "--",
                         "tools/testing/vm/selftests.sh", build_selftests())
     case(f"selftests.{kernel}.kernel_log_clean_ok", is_ok)
     show(f"{out}/vhx_net.tap", f"{kernel}.vhx_net.")
     show(f"{out}/vhx_net-workers2.tap", f"{kernel}.vhx_net-workers2.")
+    show(f"{out}/here.tap", f"{kernel}.")
+    case(f"selftests.{kernel}.bench_here_is_whole_ok", is_whole(f"{out}/here.tap"))
     is_listed = call(f"{SELFTESTS}/tap_diff.py", "-k", base(kernel),
                      *["--other"] * (kernel != base(kernel)),
                      f"{out}/vhost_net.tap", f"{out}/vhx_net.tap")

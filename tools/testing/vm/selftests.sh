@@ -5,7 +5,8 @@
 # one boot; their KTAP goes to $VHX_OUT/<module>.tap. In-tree's is taken from
 # $VHX_IN_TREE_TAP if that is there: from a run of the same programs on the same
 # kernel. Then some against vhx_net as it is for a client that says nothing of
-# workers: vhx_net-workers2.tap.
+# workers: vhx_net-workers2.tap. At last the benchmark for any machine, with the
+# program in the folder $VHX_BENCH if that is set: here.tap.
 # Arguments: the folder of the programs, and programs (all of them).
 set -eu
 
@@ -54,3 +55,7 @@ case " $* " in
 		worker_test load_test
 	;;
 esac
+
+[ -z "${VHX_BENCH:-}" ] ||
+	tools/testing/bench/here_test.sh "$VHX_BENCH" >"$VHX_OUT/here.tap" ||
+	echo "net.sh --here: some tests failed" >&2
