@@ -12,6 +12,7 @@ usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
        net.sh --where [KERNEL [-c CELL]...]
        net.sh --pace [KERNEL [-r ROUNDS] [-c CELL]]
        net.sh --scale [KERNEL [-r ROUNDS] [-n DEVICES]]
+       net.sh --guest [KERNEL [-r ROUNDS] [-c CELL]... [--ours-twice]]
        net.sh --here [--help | OPTION...]
 --real:  in an ordinary VM, by the clock
 --here:  on this machine, by the clock and perf's counters, no VM; as root, with the
@@ -20,8 +21,12 @@ usage="usage: net.sh [--real] [KERNEL [-r ROUNDS] [-c CELL]...]
 --pace:  latency, and CPU of the worker, at 1000 to 100,000 frames a second, with and
          without polling
 --scale: what many devices cost, idle and busy
+--guest: a guest on each module, under KVM in an ordinary VM, by the clock: TCP and UDP
+         of 64 bytes both ways, TCP_RR; --ours-twice: both on ours, to see how far
+         that is from 1
 KERNEL:  6.1, or another that \`vm kernels' lists; with --pace 6.12
-ROUNDS:  5, with --pace 1, with --scale 3, up to 32; the variants take turns
+ROUNDS:  5, with --pace 1, --scale 3, --guest 12 and two at least, up to 32; the
+         variants take turns
 DEVICES: no more than so many
 CELL:    only rows whose name has that in it; with --where rows of that name, up to
          16, else tx 64, rx 64, tx 1500 and rx 1500"
@@ -76,6 +81,11 @@ where() { # kernel options...
 	"$here/where.py" "$bin/out"
 }
 
+guest() { # kernel options...
+	"$here/../vm/vm" run -b -g 6.12 -t 3600 "${1:-6.1}" -- \
+		"$here/net_guest.py" "${@:2}"
+}
+
 outside() {
 	bin=$(mktemp -d)
 	case ${1:-} in
@@ -94,6 +104,7 @@ outside() {
 
 case ${1:-} in
 --help) echo "$usage" ;;
+--guest) guest "${@:2}" ;;
 --here) exec "$here/net_here.sh" "${@:2}" ;;
 --inside) inside "${@:2}" ;;
 *) outside "$@" ;;
