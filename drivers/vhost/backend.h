@@ -35,7 +35,10 @@ struct vhx_backend_ops {
 	bool (*clear_error)(struct vhx_backend *backend);
 	/** @peek: length of the next frame with its header, 0 for none. */
 	size_t (*peek)(struct vhx_backend *backend);
-	/** @queued: frames that are there since the last peek(), or fewer. */
+	/**
+	 * @queued: how many frames wait, to fetch for so many: counted at the
+	 * last peek() or before it, less those taken since then.
+	 */
 	unsigned int (*queued)(struct vhx_backend *backend);
 	/**
 	 * @recv: take the next frame, after peek(). Return: its length with

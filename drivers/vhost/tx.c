@@ -125,7 +125,8 @@ static int send_burst(struct vhx_vq *vq)
 
 /*
  * Moves bursts until the ring is empty or it is others' turn. What a run may not send
- * any more is not fetched, if frames are as long as those before.
+ * any more is not fetched, if frames are as long as those before: it would be handed
+ * back, and its chains walked again by the next run.
  * Return: bytes moved, or a negative errno.
  */
 static int send_all(struct vhx_vq *vq)
