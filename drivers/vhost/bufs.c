@@ -59,13 +59,13 @@ int vhx_bufs_find_one(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
 		return ret;
 	switch (ret) {
 	case -ENXIO:
-		vq->ring.cause = "buffer outside the memory table";
+		vq->ring.cause = VHX_CAUSE_BUF_OUTSIDE;
 		break;
 	case -EPERM:
-		vq->ring.cause = "buffer not accessible by the IOTLB";
+		vq->ring.cause = VHX_CAUSE_BUF_IOTLB;
 		break;
 	case -ENOBUFS:
-		vq->ring.cause = "buffer in too many regions";
+		vq->ring.cause = VHX_CAUSE_BUF_REGIONS;
 		break;
 	case -EAGAIN:
 		want(vq, i);

@@ -103,7 +103,7 @@ static void tell_log(struct vhx_vq *vq)
 	if (fatal_signal_pending(current))
 		return;
 	vq->mem.dirty.is_failed = false;
-	vhx_notify_error(vq, -EIO, "dirty log not accessible");
+	vhx_notify_error(vq, -EIO, VHX_CAUSE_DIRTY_LOG);
 }
 
 /* Return: whether it is to run once more. */
@@ -253,8 +253,7 @@ static int refuse(struct vhx_vq *vq, int err)
 {
 	if (err == -EBUSY) {
 		mutex_lock(&vq->mutex);
-		vhx_notify_log(vq, err,
-			       "packet socket with PACKET_RX_RING or PACKET_TX_RING cannot be a backend");
+		vhx_notify_log(vq, err, VHX_CAUSE_PACKET_RING);
 		mutex_unlock(&vq->mutex);
 	}
 	return err;
@@ -270,7 +269,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 	int err;
 
 	if (*backend && !vq->backend) {
-		vq->told.nr = 0;
+		vq->told.causes = 0;
 		err = vhx_vq_start(vq);
 		if (err)
 			return err;

@@ -3,6 +3,8 @@
  * Call and error eventfds. Both are signalled under the vq mutex, and
  * replaced under it: when SET_VRING_CALL returns, the old one is silent.
  */
+#include <linux/bitops.h>
+#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
 #include <linux/printk.h>
@@ -14,6 +16,9 @@
 unsigned int vhx_log_lines = 240;
 
 #define HOUR	(3600UL * HZ)
+
+/* Causes that the log may be told of one ring in an hour. */
+#define CAUSES_MAX	16
 
 /**
  * vhx_notify_call - signal the driver if it wants to know
@@ -39,20 +44,18 @@ int vhx_notify_call(struct vhx_vq *vq)
 }
 
 /* Whether the log does not know this of the ring yet. */
-static bool is_news(struct vhx_told *told, const char *cause)
+static bool is_news(struct vhx_told *told, enum vhx_cause cause)
 {
-	unsigned int i;
+	const u64 bit = BIT_ULL(cause);
 
+	BUILD_BUG_ON(VHX_CAUSES > 64);
 	if (time_after_eq(jiffies, told->until))
-		told->nr = 0;
-	for (i = 0; i < told->nr; i++)
-		if (told->cause[i] == cause)
-			return false;
-	if (told->nr == VHX_CAUSES_MAX)
+		told->causes = 0;
+	if (told->causes & bit || hweight64(told->causes) == CAUSES_MAX)
 		return false;
-	if (!told->nr)
+	if (!told->causes)
 		told->until = jiffies + HOUR;
-	told->cause[told->nr++] = cause;
+	told->causes |= bit;
 	return true;
 }
 
@@ -82,7 +85,7 @@ static bool take_line(void)
  * vhx_notify_log - tell the log what is wrong with a ring
  * @vq: the vq
  * @err: negative errno
- * @cause: what was wrong, a string literal
+ * @cause: what was wrong
  *
  * A guest can be wrong as often as it likes, so a cause is told once, until the
  * ring is set up anew or an hour has passed, and log_lines bounds what all rings
@@ -90,25 +93,26 @@ static bool take_line(void)
  *
  * Context: vq mutex
  */
-void vhx_notify_log(struct vhx_vq *vq, int err, const char *cause)
+void vhx_notify_log(struct vhx_vq *vq, int err, enum vhx_cause cause)
 {
 	if (is_news(&vq->told, cause) && take_line())
 		pr_warn("owner %d ring %u (%s): %s (%d)\n", vq->dev->owner,
 			vhx_index_of(vq),
-			vhx_index_of(vq) == VHX_TXQ ? "tx" : "rx", cause, err);
+			vhx_index_of(vq) == VHX_TXQ ? "tx" : "rx",
+			vhx_cause_text(cause), err);
 }
 
 /**
  * vhx_notify_error - tell client and log what is wrong with a ring
  * @vq: the vq
  * @err: negative errno
- * @cause: what was wrong, a string literal
+ * @cause: what was wrong
  *
  * The client sees its error eventfd, each time.
  *
  * Context: vq mutex
  */
-void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause)
+void vhx_notify_error(struct vhx_vq *vq, int err, enum vhx_cause cause)
 {
 	vhx_count(&vq->stats.errors, 1);
 	if (vq->err)

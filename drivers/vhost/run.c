@@ -99,7 +99,7 @@ int vhx_run_wait_backend(struct vhx_vq *vq)
 	    backend->ops->clear_error(backend))
 		ret = vhx_poll_start(&vq->backend_poll, backend->file);
 	if (ret < 0)
-		return vhx_ring_fail(&vq->ring, ret, "backend in error");
+		return vhx_ring_fail(&vq->ring, ret, VHX_CAUSE_BACKEND_ERROR);
 	if (!ret) {
 		vq->nr_idles = 0;
 	} else if (vq->nr_idles < IDLES_MAX) {
@@ -149,7 +149,7 @@ static bool stop(struct vhx_vq *vq, int err)
 	struct vhx_ring *ring = &vq->ring;
 	u16 seen = ring->avail_idx, flags = ring->flags;
 	bool was_asked = vq->is_stopped && vq->stopped_idx == seen;
-	const char *cause = ring->cause;
+	enum vhx_cause cause = ring->cause;
 	int ret;
 
 	if (vq->mem.is_ready) {

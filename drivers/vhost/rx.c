@@ -104,8 +104,8 @@ static int add_chain(struct vhx_vq *vq, struct frame *frame)
 
 	if (out_len || !in_len)
 		return vhx_ring_fail(&vq->ring, -EINVAL,
-				     out_len ? "readable descriptor" :
-				     "nothing writable in a buffer");
+				     out_len ? VHX_CAUSE_READABLE :
+				     VHX_CAUSE_NO_WRITABLE);
 	nr = vhx_bufs_find_one(vq, i, vq->iov + frame->nr_iov,
 			       VHX_SLOTS_MAX - frame->nr_iov);
 	if (nr < 0)

@@ -29,7 +29,7 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 
 	if (vhx_burst_in_len(&vq->burst, i)) {
 		vhx_count(&vq->stats.drop_format, 1);
-		vhx_notify_error(vq, -EINVAL, "writable descriptor, dropped");
+		vhx_notify_error(vq, -EINVAL, VHX_CAUSE_WRITABLE);
 		return 0;
 	}
 	if (len < vq->hlen + ETH_HLEN || len > vq->hlen + VHX_FRAME_MAX) {
@@ -47,7 +47,7 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 	if (err == -EAGAIN)
 		return -EBUSY;
 	if (is_transient(err) && vhx_run_may_retry(vq))
-		return vhx_ring_fail(&vq->ring, -ENOMEM, "no memory for a frame");
+		return vhx_ring_fail(&vq->ring, -ENOMEM, VHX_CAUSE_NO_MEMORY);
 	if (err) {
 		vhx_count(&vq->stats.drop_backend, 1);
 		return 0;

@@ -82,18 +82,13 @@ static inline void vhx_count(u64 *counter, u64 n)
 	WRITE_ONCE(*counter, *counter + n);
 }
 
-/* Causes that the log may be told of one ring. */
-#define VHX_CAUSES_MAX	16
-
 /**
  * struct vhx_told - what the log was told of one ring since it was set up
- * @cause: causes
- * @nr: how many
+ * @causes: bits of enum vhx_cause
  * @until: all may be told again then, in jiffies
  */
 struct vhx_told {
-	const char *cause[VHX_CAUSES_MAX];
-	unsigned int nr;
+	u64 causes;
 	unsigned long until;
 };
 
@@ -352,8 +347,8 @@ int vhx_busypoll_get(struct vhx_vq *vq, struct vhost_vring_state *state);
 /* notify.c */
 extern unsigned int vhx_log_lines;
 int vhx_notify_call(struct vhx_vq *vq);
-void vhx_notify_log(struct vhx_vq *vq, int err, const char *cause);
-void vhx_notify_error(struct vhx_vq *vq, int err, const char *cause);
+void vhx_notify_log(struct vhx_vq *vq, int err, enum vhx_cause cause);
+void vhx_notify_error(struct vhx_vq *vq, int err, enum vhx_cause cause);
 int vhx_notify_set(struct eventfd_ctx **ctx, int fd);
 
 /* Words 1 of feature bits 65 and 67, where this kernel's tun has them. */

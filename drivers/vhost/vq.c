@@ -131,13 +131,13 @@ static int find_areas(struct vhx_vq *vq)
 		mem->len[area] = area_len(vq, area);
 		if (!mem->addr[area])
 			return vhx_ring_fail(&vq->ring, -EFAULT,
-					     "ring without an address");
+					     VHX_CAUSE_RING_ADDRESS);
 		err = vhx_xlate_area(&mem->xlate, mem->addr[area],
 				     mem->len[area], area_perm(vq, area),
 				     &mem->uaddr[area]);
 		if (err)
 			return vhx_ring_fail(&vq->ring, err,
-					     "ring not accessible by the IOTLB");
+					     VHX_CAUSE_RING_IOTLB);
 	}
 	return 0;
 }
@@ -167,12 +167,12 @@ int vhx_vq_prepare(struct vhx_vq *vq)
 				mem->addr[area];
 		}
 	} else {
-		err = vhx_ring_fail(&vq->ring, -EFAULT, "ring not accessible");
+		err = vhx_ring_fail(&vq->ring, -EFAULT, VHX_CAUSE_RING_ACCESS);
 	}
 	for (area = VHX_DESC; area < VHX_AREAS && !err; area++)
 		if (!is_area_aligned(vq, area, (unsigned long)mem->uaddr[area]))
 			err = vhx_ring_fail(&vq->ring, -EINVAL,
-					    "ring not aligned");
+					    VHX_CAUSE_RING_ALIGN);
 	/* They may not be where flags were written that are remembered. */
 	vhx_ring_forget_flags(&vq->ring);
 	WRITE_ONCE(mem->is_ready, !err);

@@ -33,16 +33,14 @@ static __always_inline int add_slot(struct vhx_ring *ring, struct walk *walk)
 	u32 len = slot->len;
 
 	if (unlikely(!is_in && walk->nr_in))
-		return vhx_ring_fail(ring, -EINVAL,
-				     "readable descriptor after a writable one");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_DESC_ORDER);
 	if (unlikely(!walk->steps_left))
-		return vhx_ring_fail(ring, -ENOBUFS,
-				     "chain of too many descriptors");
+		return vhx_ring_fail(ring, -ENOBUFS, VHX_CAUSE_CHAIN_DESCS);
 	walk->steps_left--;
 	if (unlikely(!len))
 		return 0;
 	if (unlikely(vhx_chain_wraps(slot)))
-		return vhx_ring_fail(ring, -EINVAL, "descriptor address wraps");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_DESC_WRAP);
 	walk->slot++;
 	if (is_in) {
 		walk->in_len += len;
@@ -52,7 +50,7 @@ static __always_inline int add_slot(struct vhx_ring *ring, struct walk *walk)
 		walk->nr_out++;
 	}
 	if (unlikely((is_in ? walk->in_len : walk->out_len) < len))
-		return vhx_ring_fail(ring, -EINVAL, "chain over 4 GiB");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_CHAIN_LEN);
 	return 0;
 }
 
@@ -63,16 +61,13 @@ static __always_inline int count_entries(struct vhx_ring *ring,
 	const u32 size = sizeof(struct vring_desc);
 
 	if (slot->flags & VRING_DESC_F_NEXT)
-		return vhx_ring_fail(ring, -EINVAL,
-				     "indirect descriptor with a next one");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_TABLE_NEXT);
 	if (!slot->len || slot->len % size)
-		return vhx_ring_fail(ring, -EINVAL,
-				     "indirect table length not a multiple of 16");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_TABLE_ALIGN);
 	if (slot->len / size > VHX_INDIRECT_MAX)
-		return vhx_ring_fail(ring, -EINVAL, "indirect table too long");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_TABLE_LEN);
 	if (vhx_chain_wraps(slot))
-		return vhx_ring_fail(ring, -EINVAL,
-				     "indirect table address wraps");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_TABLE_WRAP);
 	return slot->len / size;
 }
 
@@ -104,7 +99,7 @@ static __always_inline int walk_table(struct vhx_ring *ring,
 						nr_window * size);
 			if (err)
 				return vhx_ring_fail(ring, err,
-						     "indirect table not readable");
+						     VHX_CAUSE_TABLE_READ);
 		}
 		/* The guest's index: not beyond the window, even by speculation. */
 		i = array_index_nospec(at - first, VHX_WINDOW);
@@ -116,7 +111,7 @@ static __always_inline int walk_table(struct vhx_ring *ring,
 		steps++;
 		if (unlikely(walk->slot->flags & VRING_DESC_F_INDIRECT))
 			return vhx_ring_fail(ring, -EINVAL,
-					     "indirect table in an indirect table");
+					     VHX_CAUSE_TABLE_IN_TABLE);
 		/* Looked at before add_slot(), which moves on to the next. */
 		is_last = is_packed ? ++at == (u32)nr :
 			!(walk->slot->flags & VRING_DESC_F_NEXT);
@@ -128,11 +123,10 @@ static __always_inline int walk_table(struct vhx_ring *ring,
 			continue;
 		at = next;
 		if (unlikely(at >= (u32)nr))
-			return vhx_ring_fail(ring, -EINVAL,
-					     "next descriptor out of range");
+			return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_NEXT);
 		/* More steps than entries: the chain bites its tail. */
 		if (unlikely(steps == (u32)nr))
-			return vhx_ring_fail(ring, -EINVAL, "descriptor loop");
+			return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_DESC_LOOP);
 	}
 }
 
@@ -163,7 +157,7 @@ static __always_inline int walk_ring(struct vhx_ring *ring,
 		if (flags & VRING_DESC_F_INDIRECT) {
 			if (is_packed && steps > 1)
 				return vhx_ring_fail(ring, -EINVAL,
-						     "indirect table in a chain");
+						     VHX_CAUSE_TABLE_IN_CHAIN);
 			return walk_table(ring, burst, is_packed, walk);
 		}
 		err = add_slot(ring, walk);
@@ -173,18 +167,16 @@ static __always_inline int walk_ring(struct vhx_ring *ring,
 		if (is_packed && ++at == ring->num)
 			at = 0;
 		if (unlikely(at >= ring->num))
-			return vhx_ring_fail(ring, -EINVAL,
-					     "next descriptor out of range");
+			return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_NEXT);
 		if (unlikely(steps == ring->num))
-			return vhx_ring_fail(ring, -EINVAL, "descriptor loop");
+			return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_DESC_LOOP);
 		if (steps < nr) {
 			desc++;
 			continue;
 		}
 		err = vhx_mem_gather(ring->mem, &at, &one, 1);
 		if (err)
-			return vhx_ring_fail(ring, err,
-					     "descriptor not readable");
+			return vhx_ring_fail(ring, err, VHX_CAUSE_DESC_READ);
 		desc = &one;
 	}
 }
@@ -251,8 +243,7 @@ static __always_inline int add_chains(struct vhx_ring *ring,
 			burst->nr--;
 			burst->nr_slots = burst->chain[burst->nr].slot -
 				burst->slot;
-			return vhx_ring_fail(ring, -EINVAL,
-				"more descriptors available than the ring has");
+			return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_TOO_MANY);
 		}
 		ring->avail_pos = is_packed ?
 			vhx_packed_advance(ring, ring->avail_pos, count) :

@@ -55,7 +55,7 @@ static int is_available(struct vhx_ring *ring, u16 pos)
 				     offsetof(struct vring_packed_desc, flags),
 				     &flags);
 	if (err)
-		return vhx_ring_fail(ring, err, "descriptor not readable");
+		return vhx_ring_fail(ring, err, VHX_CAUSE_DESC_READ);
 	return (flags & mask) == available_at(pos);
 }
 
@@ -65,7 +65,7 @@ static int load_event(struct vhx_ring *ring, u32 off, u16 *val)
 	int err = vhx_mem_load16_acquire(ring->mem, VHX_DRIVER, off, &raw);
 
 	if (err)
-		return vhx_ring_fail(ring, err, "event area not readable");
+		return vhx_ring_fail(ring, err, VHX_CAUSE_EVENT_READ);
 	*val = __virtio16_to_cpu(IS_LE, raw);
 	return 0;
 }
@@ -75,7 +75,7 @@ static int store_event(struct vhx_ring *ring, u32 off, u16 val)
 	__virtio16 raw = __cpu_to_virtio16(IS_LE, val);
 	int err = vhx_mem_store16_release(ring->mem, VHX_DEVICE, off, raw);
 
-	return err ? vhx_ring_fail(ring, err, "event area not writable") : 0;
+	return err ? vhx_ring_fail(ring, err, VHX_CAUSE_EVENT_WRITE) : 0;
 }
 
 static int store_event_flags(struct vhx_ring *ring, u16 flags)
@@ -100,7 +100,7 @@ static int packed_start(struct vhx_ring *ring, u32 base)
 		used = avail;
 	if (index_of(avail) >= ring->num || index_of(used) >= ring->num ||
 	    distance(ring, used, avail) > ring->num)
-		return vhx_ring_fail(ring, -EINVAL, "base out of range");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_RING_BASE);
 	err = store_event(ring, EVENT_FLAGS, VRING_PACKED_EVENT_FLAG_ENABLE);
 	if (err)
 		return err;
@@ -134,7 +134,7 @@ static int read_row(struct vhx_ring *ring, struct vring_desc *desc,
 	ret = vhx_mem_read_avail(ring->mem, index_of(pos), desc, nr,
 				 __cpu_to_virtio16(IS_LE, F_AVAIL | F_USED),
 				 available_at(pos));
-	return ret < 0 ? vhx_ring_fail(ring, ret, "descriptor not readable") :
+	return ret < 0 ? vhx_ring_fail(ring, ret, VHX_CAUSE_DESC_READ) :
 		ret;
 }
 
@@ -261,7 +261,7 @@ static int packed_complete(struct vhx_ring *ring, const struct vhx_used *used,
 	err = vhx_mem_scatter_release(ring->mem, index_of(old), slot, to->val,
 				      nr);
 	if (err)
-		return vhx_ring_fail(ring, err, "ring not writable");
+		return vhx_ring_fail(ring, err, VHX_CAUSE_RING_WRITE);
 	ring->used_pos = vhx_packed_advance(ring, old, count);
 	/* Two laps or more without a call: the distance lost its meaning. */
 	ahead = distance(ring, old, ring->signalled_pos);

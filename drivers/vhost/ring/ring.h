@@ -13,6 +13,7 @@
 #ifndef VHX_RING_H
 #define VHX_RING_H
 
+#include "cause.h"
 #include "ring_env.h"
 
 /* Buffers in one burst. */
@@ -203,7 +204,7 @@ struct vhx_scratch {
 struct vhx_ring {
 	const struct vhx_ring_ops *ops;
 	struct vhx_mem *mem;
-	const char *cause;
+	enum vhx_cause cause;
 	u16 num;
 	u16 avail_pos;
 	u16 avail_idx;
@@ -396,12 +397,12 @@ static inline bool vhx_ring_is_one_enough(const struct vhx_ring *ring,
  * vhx_ring_fail - note why an operation fails
  * @ring: the ring
  * @err: negative errno
- * @cause: literal for the log
+ * @cause: why, in a word
  *
  * Return: @err
  */
 static inline int vhx_ring_fail(struct vhx_ring *ring, int err,
-				const char *cause)
+				enum vhx_cause cause)
 {
 	ring->cause = cause;
 	return err;

@@ -32,8 +32,8 @@ static int load16_acquire(struct vhx_ring *ring, enum vhx_area area, u32 off,
 
 	if (err)
 		return vhx_ring_fail(ring, err, area == VHX_DRIVER ?
-				     "avail ring not readable" :
-				     "used ring not readable");
+				     VHX_CAUSE_AVAIL_READ :
+				     VHX_CAUSE_USED_READ);
 	*val = __virtio16_to_cpu(ring->is_le, raw);
 	return 0;
 }
@@ -43,7 +43,7 @@ static int store16_release(struct vhx_ring *ring, u32 off, u16 val)
 	__virtio16 raw = __cpu_to_virtio16(ring->is_le, val);
 	int err = vhx_mem_store16_release(ring->mem, VHX_DEVICE, off, raw);
 
-	return err ? vhx_ring_fail(ring, err, "used ring not writable") : 0;
+	return err ? vhx_ring_fail(ring, err, VHX_CAUSE_USED_WRITE) : 0;
 }
 
 /*
@@ -59,8 +59,7 @@ static int read_avail_idx(struct vhx_ring *ring)
 	if (err)
 		return err;
 	if ((u16)(idx - ring->avail_pos) > ring->num)
-		return vhx_ring_fail(ring, -EINVAL,
-				     "avail index jumped by more than the ring");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_AVAIL_JUMP);
 	ring->avail_idx = idx;
 	return 0;
 }
@@ -106,7 +105,7 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 		err = vhx_mem_read(ring->mem, VHX_DRIVER, AVAIL_RING,
 				   head + part, 2 * (nr - part));
 	if (err)
-		return vhx_ring_fail(ring, err, "avail ring not readable");
+		return vhx_ring_fail(ring, err, VHX_CAUSE_AVAIL_READ);
 
 	for (i = 0; i < nr; i++) {
 		head[i] = __virtio16_to_cpu(ring->is_le,
@@ -114,7 +113,7 @@ static int read_heads(struct vhx_ring *ring, u16 *head, unsigned int nr)
 		if (unlikely(head[i] >= num))
 			break;
 	}
-	return i ? (int)i : vhx_ring_fail(ring, -EINVAL, "head out of range");
+	return i ? (int)i : vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_HEAD);
 }
 
 static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
@@ -135,7 +134,7 @@ static int split_fetch(struct vhx_ring *ring, struct vhx_burst *burst,
 		return nr;
 	err = vhx_mem_gather(ring->mem, burst->head, burst->desc, nr);
 	if (err)
-		return vhx_ring_fail(ring, err, "descriptor not readable");
+		return vhx_ring_fail(ring, err, VHX_CAUSE_DESC_READ);
 
 	err = 0;
 	if (vhx_chain_add_plain(ring, burst, false, nr) < (unsigned int)nr)
@@ -168,7 +167,7 @@ static int write_used(struct vhx_ring *ring, const struct vhx_used *used,
 	err = vhx_mem_write(ring->mem, VHX_DEVICE,
 			    USED_RING + sizeof(elem[0]) * at, elem,
 			    sizeof(elem[0]) * nr);
-	return err ? vhx_ring_fail(ring, err, "used ring not writable") :
+	return err ? vhx_ring_fail(ring, err, VHX_CAUSE_USED_WRITE) :
 		(int)nr;
 }
 

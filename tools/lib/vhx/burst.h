@@ -63,8 +63,8 @@ static inline void vhx_burst_leave(struct vhx_queue *queue)
 static inline int vhx_burst_fail_xlate(struct vhx_queue *queue, int err)
 {
 	return vhx_ring_fail(&queue->ring, err, err == -EPERM ?
-			     "buffer not accessible by the IOTLB" :
-			     "buffer outside of guest memory");
+			     VHX_CAUSE_BUF_IOTLB :
+			     VHX_CAUSE_BUF_OUTSIDE);
 }
 
 /* dequeue.c: with the session locked */

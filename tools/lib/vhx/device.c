@@ -518,7 +518,7 @@ void vhx_device_tell_news(struct vhx_device *dev)
 		is_news = queue->is_untold;
 		queue->is_untold = false;
 		if (is_news) {
-			why = queue->why_broken ? queue->why_broken : "?";
+			why = vhx_cause_text(queue->why_broken);
 			err = queue->err_broken;
 		}
 		vhx_queue_unlock(queue);

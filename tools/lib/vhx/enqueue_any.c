@@ -190,8 +190,8 @@ static int check_chain(struct vhx_queue *queue, const struct vhx_chain *chain)
 	if (likely(!chain->nr_out && chain->nr_in))
 		return 0;
 	return vhx_ring_fail(&queue->ring, -EINVAL, chain->nr_out ?
-			     "readable descriptor" :
-			     "nothing writable in a buffer");
+			     VHX_CAUSE_READABLE :
+			     VHX_CAUSE_NO_WRITABLE);
 }
 
 /* Takes the next chain for a frame. Return: 0, VHX_NO_BUFFERS or an errno. */

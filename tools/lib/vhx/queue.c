@@ -151,7 +151,7 @@ int vhx_queue_find_areas(struct vhx_queue *queue)
 	/* virtio 1.3 §2.8.10.1; the rest as for split rings, beforehand. */
 	if (is_packed(queue) &&
 	    mem->addr[VHX_DRIVER] % sizeof(struct vring_packed_desc_event))
-		return vhx_ring_fail(&queue->ring, -EINVAL, "ring not aligned");
+		return vhx_ring_fail(&queue->ring, -EINVAL, VHX_CAUSE_RING_ALIGN);
 	for (area = VHX_DESC; area < VHX_AREAS && !err; area++) {
 		if (!mem->addr[area])
 			err = -EFAULT;
@@ -164,8 +164,7 @@ int vhx_queue_find_areas(struct vhx_queue *queue)
 			err = find_area(queue, area);
 	}
 	if (err)
-		return vhx_ring_fail(&queue->ring, err,
-				     "ring outside of guest memory");
+		return vhx_ring_fail(&queue->ring, err, VHX_CAUSE_RING_ACCESS);
 	queue->is_ready = true;
 	return 0;
 }
@@ -272,12 +271,11 @@ static int check_set_up(struct vhx_queue *queue)
 		      vhx_has_feature(dev, VIRTIO_F_VERSION_1);
 	ring->num = (u16)queue->num;
 	if (!queue->num)
-		return vhx_ring_fail(ring, -EINVAL, "started without a size");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_RING_NO_SIZE);
 	if (!is_packed(queue) && (queue->num & (queue->num - 1)))
-		return vhx_ring_fail(ring, -EINVAL,
-				     "size is not a power of two");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_RING_SIZE);
 	if (!is_packed(queue) && queue->base > UINT16_MAX)
-		return vhx_ring_fail(ring, -EINVAL, "base over 16 bits");
+		return vhx_ring_fail(ring, -EINVAL, VHX_CAUSE_RING_BASE);
 	return 0;
 }
 

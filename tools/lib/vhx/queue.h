@@ -70,7 +70,7 @@ struct vhx_queue {
 	bool is_ready;
 	bool is_broken;
 	bool is_untold;
-	const char *why_broken;
+	enum vhx_cause why_broken;
 	int err_broken;
 	bool waits;
 	bool wants_kicks;

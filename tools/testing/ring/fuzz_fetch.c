@@ -180,7 +180,7 @@ static void op_fetch(struct fuzz *fuzz, u32 arg)
 	bool may_fail = fuzz->mem.fail_at != MEM_FAILS_NEVER;
 	int ret;
 
-	ring->cause = NULL;
+	ring->cause = VHX_CAUSE_NONE;
 	fuzz->burst.nr = 0xa5a5;
 	fuzz->burst.nr_slots = 0xa5a5;
 	ret = ring->ops->fetch(ring, &fuzz->burst, max);
@@ -249,7 +249,7 @@ static void op_other(struct fuzz *fuzz, enum fuzz_op op)
 	u32 base = ring->ops->base(ring);
 	int ret;
 
-	ring->cause = NULL;
+	ring->cause = VHX_CAUSE_NONE;
 	if (op == FUZZ_ARM)
 		ret = ring->ops->arm(ring);
 	else if (op == FUZZ_DISARM)

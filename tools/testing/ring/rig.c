@@ -105,7 +105,7 @@ int rig_reattach(struct rig *rig, u32 base)
 	memset(&rig->ring, 0x5a, sizeof(rig->ring));
 	rig->ring.ops = variant->ops;
 	rig->ring.mem = &rig->mem;
-	rig->ring.cause = NULL;
+	rig->ring.cause = VHX_CAUSE_NONE;
 	rig->ring.num = variant->num;
 	rig->ring.is_le = variant->is_le;
 	rig->ring.has_event_idx = variant->has_event_idx;

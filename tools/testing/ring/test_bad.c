@@ -24,13 +24,13 @@ static bool refuses(struct rig *rig, int err, const char *cause)
 	u32 base = rig_base(rig);
 	int got;
 
-	rig->ring.cause = NULL;
+	rig->ring.cause = VHX_CAUSE_NONE;
 	got = raw_fetch(rig, VHX_BURST_MAX);
-	if (got == err && rig->ring.cause && strstr(rig->ring.cause, cause) &&
+	if (got == err && strstr(vhx_cause_text(rig->ring.cause), cause) &&
 	    rig_base(rig) == base && !rig->burst.nr && !rig->burst.nr_slots)
 		return true;
 	fprintf(stderr, "# got %d, '%s' instead of %d, '%s'\n", got,
-		rig->ring.cause ?: "", err, cause);
+		vhx_cause_text(rig->ring.cause), err, cause);
 	return false;
 }
 

@@ -73,7 +73,7 @@ static int fail_each(struct rig *rig, const struct fault_op *op, int err)
 		    op->prepare(rig))
 			return -EBADMSG;
 		before = look(rig);
-		rig->ring.cause = NULL;
+		rig->ring.cause = VHX_CAUSE_NONE;
 		rig->mem.nr_access = 0;
 		rig->mem.fail_at = n;
 		rig->mem.fail_err = err;

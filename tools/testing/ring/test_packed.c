@@ -221,9 +221,9 @@ TEST_F(packed, start_out_of_range_einval)
 		/* The largest ring reaches further than an index can say. */
 		if (num == 32768)
 			continue;
-		rig->ring.cause = NULL;
+		rig->ring.cause = VHX_CAUSE_NONE;
 		EXPECT_EQ(-EINVAL, rig_reattach(rig, bad[i]));
-		EXPECT_NE(NULL, rig->ring.cause);
+		EXPECT_NE(VHX_CAUSE_NONE, rig->ring.cause);
 	}
 }
 

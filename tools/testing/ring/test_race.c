@@ -321,7 +321,7 @@ static void *device_run(void *arg)
 			race_fail(race, "a kick got lost");
 	}
 	if (ret < 0)
-		race_fail(race, ring->cause);
+		race_fail(race, vhx_cause_text(ring->cause));
 	wake(race->call);
 	return NULL;
 }
