@@ -15,7 +15,7 @@
  * @work: what to queue
  * @events: EPOLL* that count
  * @wakes: how often it queued @work; written under the lock of @wqh
- * @is_timed: the next wake-up is to be timed
+ * @is_timed: the next wake-up is to be timed; no bool, see vhx_dev.has_msg_v2
  * @woke: when the last one came that was, in ns
  */
 struct vhx_poll {
@@ -25,7 +25,7 @@ struct vhx_poll {
 	struct vhx_work *work;
 	__poll_t events;
 	u64 wakes;
-	bool is_timed;
+	u8 is_timed;
 	u64 woke;
 };
 

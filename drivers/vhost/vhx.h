@@ -103,7 +103,7 @@ struct vhx_told {
  */
 struct vhx_window {
 	u32 timeout;
-	bool is_set;
+	u8 is_set;
 	bool is_waiting;
 	u64 from;
 	unsigned int hits;
@@ -217,7 +217,8 @@ struct vhx_vq {
  * @is_busyloop_auto: rings whose client set no window choose it; written while
  *                    there is no owner
  * @credit: for that
- * @has_msg_v2: the client takes struct vhost_msg_v2
+ * @has_msg_v2: the client takes struct vhost_msg_v2; no bool, since gcc 12 has KCSAN take
+ *              a READ_ONCE() of such for a plain read
  * @offered: VIRTIO_F_* and VIRTIO_NET_F_* that may be accepted
  * @features: those that the guest accepted
  * @log_base: owner's address of the dirty log
@@ -234,9 +235,9 @@ struct vhx_dev {
 	bool is_task_wanted;
 	struct vhx_map *map;
 	struct vhx_iotlb iotlb;
-	bool is_busyloop_auto;
+	u8 is_busyloop_auto;
 	struct vhx_credit credit;
-	bool has_msg_v2;
+	u8 has_msg_v2;
 	u64 offered[VHX_FEATURE_WORDS];
 	u64 features[VHX_FEATURE_WORDS];
 	u64 log_base;

@@ -42,7 +42,7 @@ struct worker_ops {
  * @queue: works to run, newest first
  * @ops: which kind of thread
  * @vtsk: the thread, when it is a vhost_task
- * @is_dead: that thread was killed with its process
+ * @is_dead: that thread was killed with its process; no bool, see vhx_dev.has_msg_v2
  * @task: the thread, when it is a kthread
  * @mm: owner's mm, which a kthread borrows
  * @cred: a copy of the owner's credentials, which a kthread takes over
@@ -56,7 +56,7 @@ struct vhx_worker {
 	struct llist_head queue;
 	const struct worker_ops *ops;
 	struct vhost_task *vtsk;
-	bool is_dead;
+	u8 is_dead;
 	struct task_struct *task;
 	struct mm_struct *mm;
 	struct cred *cred;
