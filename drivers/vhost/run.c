@@ -123,6 +123,56 @@ bool vhx_run_may_retry(const struct vhx_vq *vq)
 	return vq->nr_retries < RETRIES_MAX;
 }
 
+/**
+ * vhx_run_drop - count frames that are dropped
+ * @vq: a started vq
+ * @reason: why
+ * @nr: how many
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_run_drop(struct vhx_vq *vq, enum vhx_drop reason, unsigned int nr)
+{
+	vhx_count(&vq->stats.drop[reason], nr);
+}
+
+/**
+ * vhx_run_refuse - count a frame that the backend did not take or give
+ * @vq: a started vq
+ * @err: errno of its send() or recv(), or why the rest of it failed
+ *
+ * tun says -EINVAL for a header that is wrong or that it cannot make, -EIO when
+ * the interface is down and -EBADFD when it is gone.
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_run_refuse(struct vhx_vq *vq, int err)
+{
+	enum vhx_drop reason = VHX_DROP_REFUSED;
+
+	switch (err) {
+	case -EINVAL:
+		if (vq->backend->hlen)
+			reason = VHX_DROP_HEADER;
+		break;
+	case -EBADFD:
+	case -EIO:
+	case -ENETDOWN:
+	case -ENODEV:
+	case -ENXIO:
+		reason = VHX_DROP_GONE;
+		break;
+	case -EFAULT:
+		reason = VHX_DROP_FAULT;
+		break;
+	case -ENOMEM:
+	case -ENOBUFS:
+		reason = VHX_DROP_NOMEM;
+		break;
+	}
+	vhx_run_drop(vq, reason, 1);
+}
+
 static bool comes_again(const struct vhx_vq *vq, int err)
 {
 	return (err == -EFAULT || err == -ENOMEM) && vhx_run_may_retry(vq);

@@ -178,13 +178,14 @@ static int write_num_buffers(struct vhx_vq *vq, const struct frame *frame)
 	return copy_to_iter(&nr, sizeof(nr), &to) == sizeof(nr) ? 0 : -EFAULT;
 }
 
-/* Moves the frame into its chains. Return: FRAME_DONE, FRAME_DROPPED. */
+/* Moves the frame into its chains. Return: 0, or an errno: it was dropped. */
 static int receive(struct vhx_vq *vq, const struct frame *frame)
 {
 	static const u8 no_hdr[VHX_NET_HLEN_MAX];
 	struct vhx_backend *backend = vq->backend;
 	size_t len = frame->len - vq->guest_hlen;
 	struct iov_iter to;
+	int ret;
 
 	backend->ahead = vq->burst.nr - vq->cursor;
 	/* Another reader may have left us a longer frame: no more than is logged. */
@@ -192,12 +193,12 @@ static int receive(struct vhx_vq *vq, const struct frame *frame)
 	if (vq->guest_hlen &&
 	    copy_to_iter(no_hdr, vq->guest_hlen, &to) != vq->guest_hlen) {
 		backend->ops->drop(backend);
-		return FRAME_DROPPED;
+		return -EFAULT;
 	}
-	if (backend->ops->recv(backend, &to) != len ||
-	    write_num_buffers(vq, frame))
-		return FRAME_DROPPED;
-	return FRAME_DONE;
+	ret = backend->ops->recv(backend, &to);
+	if (ret < 0)
+		return ret;
+	return ret == len ? write_num_buffers(vq, frame) : -EMSGSIZE;
 }
 
 /*
@@ -214,7 +215,7 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	*cost += max(frame.nr_fetches, 1U);
 	if (ret == FRAME_DROPPED) {
 		vq->backend->ops->drop(vq->backend);
-		vhx_count(&vq->stats.drop_room, 1);
+		vhx_run_drop(vq, VHX_DROP_ROOM, 1);
 	}
 	if (ret)
 		return ret;
@@ -226,8 +227,8 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 		vq->mem.dirty.is_failed = true;
 	if (ret) {
 		give_back(vq, &frame);
-		vhx_count(&vq->stats.drop_backend, 1);
-		return ret;
+		vhx_run_refuse(vq, ret);
+		return FRAME_DROPPED;
 	}
 	if (!vq->nr_used)
 		vq->staged = frame.first;

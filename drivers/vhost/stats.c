@@ -7,6 +7,7 @@
 static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 {
 	const struct vhx_stats *stats = &vq->stats;
+	enum vhx_drop reason;
 
 	/* No lock: a run may hold the mutex for as long as a page fault takes. */
 #define SHOW(field) \
@@ -14,10 +15,10 @@ static void show_vq(struct seq_file *m, const char *name, struct vhx_vq *vq)
 		   READ_ONCE(stats->field))
 	SHOW(frames);
 	SHOW(bytes);
-	SHOW(drop_size);
-	SHOW(drop_format);
-	SHOW(drop_backend);
-	SHOW(drop_room);
+	for (reason = 0; reason < VHX_DROPS; reason++)
+		seq_printf(m, "vhx-%s-drop_%s:\t%llu\n", name,
+			   vhx_drop_name(reason),
+			   READ_ONCE(stats->drop[reason]));
 	SHOW(calls);
 	SHOW(calls_saved);
 	SHOW(errors);

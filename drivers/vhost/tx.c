@@ -28,12 +28,13 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 	int nr, err;
 
 	if (vhx_burst_in_len(&vq->burst, i)) {
-		vhx_count(&vq->stats.drop_format, 1);
+		vhx_run_drop(vq, VHX_DROP_WRITABLE, 1);
 		vhx_notify_error(vq, -EINVAL, VHX_CAUSE_WRITABLE);
 		return 0;
 	}
 	if (len < vq->hlen + ETH_HLEN || len > vq->hlen + VHX_FRAME_MAX) {
-		vhx_count(&vq->stats.drop_size, 1);
+		vhx_run_drop(vq, len > vq->hlen + VHX_FRAME_MAX ?
+			     VHX_DROP_LONG : VHX_DROP_SHORT, 1);
 		return 0;
 	}
 	nr = vhx_bufs_find_one(vq, i, vq->iov, VHX_SLOTS_MAX);
@@ -49,7 +50,7 @@ static int send_buffer(struct vhx_vq *vq, unsigned int i)
 	if (is_transient(err) && vhx_run_may_retry(vq))
 		return vhx_ring_fail(&vq->ring, -ENOMEM, VHX_CAUSE_NO_MEMORY);
 	if (err) {
-		vhx_count(&vq->stats.drop_backend, 1);
+		vhx_run_refuse(vq, err);
 		return 0;
 	}
 	return len;
@@ -115,7 +116,8 @@ static int send_burst(struct vhx_vq *vq)
 	lost = vq->backend->ops->flush(vq->backend);
 	vhx_count(&vq->stats.frames, frames - lost);
 	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
-	vhx_count(&vq->stats.drop_backend, lost);
+	if (unlikely(lost))
+		vhx_run_drop(vq, VHX_DROP_GONE, lost);
 	vq->staged = vhx_burst_pos(&vq->ring, burst, 0);
 	memcpy(vq->used, burst->used, i * sizeof(*vq->used));
 	vq->nr_used = i;

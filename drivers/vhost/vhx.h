@@ -30,57 +30,13 @@
 #include "backend.h"
 #include "poll.h"
 #include "ring/area.h"
+#include "stats.h"
 #include "worker.h"
 
 struct seq_file;
 
 /* virtio-net: receiveq and transmitq, virtio 1.3 §5.1.2 */
 enum { VHX_RXQ, VHX_TXQ, VHX_VQS };
-
-/**
- * struct vhx_stats - counters of one vq, in frames unless named otherwise
- * @frames: given to the other side
- * @bytes: of these frames and of those of a batch that was lost, without
- *         virtio-net headers
- * @drop_size: from the guest, shorter than header and Ethernet header, or
- *             longer than VHX_FRAME_MAX
- * @drop_format: from the guest, in a buffer with a device-writable part
- * @drop_backend: refused by the backend
- * @drop_room: to the guest, larger than its buffers
- * @calls: signals to the guest
- * @calls_saved: completions for which the guest wanted no signal
- * @errors: times the client was told that something is wrong
- * @polls: polling windows
- * @poll_hits: those in which something came
- * @poll_ns: how long they took together, in ns
- * @poll_skips: windows that were left out since the share was used up
- * @iotlb_waits: runs that ended for want of a translation
- * @retries: runs that were put off for want of memory
- *
- * They are written under the vq mutex, by vhx_count(), and read without.
- */
-struct vhx_stats {
-	u64 frames;
-	u64 bytes;
-	u64 drop_size;
-	u64 drop_format;
-	u64 drop_backend;
-	u64 drop_room;
-	u64 calls;
-	u64 calls_saved;
-	u64 errors;
-	u64 polls;
-	u64 poll_hits;
-	u64 poll_ns;
-	u64 poll_skips;
-	u64 iotlb_waits;
-	u64 retries;
-};
-
-static inline void vhx_count(u64 *counter, u64 n)
-{
-	WRITE_ONCE(*counter, *counter + n);
-}
 
 /**
  * struct vhx_told - what the log was told of one ring since it was set up
@@ -330,6 +286,8 @@ int vhx_run_publish(struct vhx_vq *vq);
 int vhx_run_disarm(struct vhx_vq *vq);
 int vhx_run_wait_backend(struct vhx_vq *vq);
 bool vhx_run_may_retry(const struct vhx_vq *vq);
+void vhx_run_drop(struct vhx_vq *vq, enum vhx_drop reason, unsigned int nr);
+void vhx_run_refuse(struct vhx_vq *vq, int err);
 bool vhx_run_fail(struct vhx_vq *vq, int err);
 void vhx_run_stop(struct vhx_vq *vq);
 

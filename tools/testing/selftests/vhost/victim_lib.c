@@ -214,8 +214,18 @@ static int64_t count_frames(struct victim *v, unsigned int q)
 /* Of the frames that are sent here, others are never dropped. */
 static int64_t count_drops(struct victim *v, unsigned int q)
 {
-	return dev_counter(&v->d, q == TX ? "vhx-tx-drop_backend" :
-					    "vhx-rx-drop_backend");
+	static const char *const reasons[] = {
+		"header", "refused", "gone", "fault", "nomem",
+	};
+	int64_t sum = 0;
+	char name[32];
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		snprintf(name, sizeof(name), "vhx-%s-drop_%s",
+			 q == TX ? "tx" : "rx", reasons[i]);
+		sum += dev_counter(&v->d, name);
+	}
+	return sum;
 }
 
 /* A frame that came: the next one, or one after a gap. */
