@@ -8,6 +8,7 @@
 
 struct vhx_backend;
 struct vhx_bufs;
+struct vhx_stats;
 
 /* The longest virtio-net header, that of UDP tunnels. */
 #define VHX_NET_HLEN_MAX	24
@@ -112,6 +113,7 @@ static inline bool vhx_bufs_are_user(const struct vhx_bufs *bufs)
  *         are buffers for them
  * @is_easy: recv_burst() may take the frame that peek() saw
  * @is_le: the header is little-endian, else big-endian, as the ring
+ * @stats: where to count what headers ask for
  */
 struct vhx_backend {
 	const struct vhx_backend_ops *ops;
@@ -120,6 +122,7 @@ struct vhx_backend {
 	unsigned int ahead;
 	bool is_easy;
 	bool is_le;
+	struct vhx_stats *stats;
 };
 
 extern const struct vhx_backend_ops vhx_backend_tap_ops;

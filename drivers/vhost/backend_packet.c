@@ -14,20 +14,30 @@
 #include <net/sock.h>
 
 #include "backend.h"
+#include "stats.h"
 
 /**
  * struct packet - a packet socket
  * @backend: base
  * @sock: the file's socket
+ * @is_gso: of the frame that peek() saw
+ * @needs_csum: the same
  */
 struct packet {
 	struct vhx_backend backend;
 	struct socket *sock;
+	bool is_gso;
+	bool needs_csum;
 };
+
+static struct packet *to_packet(struct vhx_backend *backend)
+{
+	return container_of(backend, struct packet, backend);
+}
 
 static struct socket *to_sock(struct vhx_backend *backend)
 {
-	return container_of(backend, struct packet, backend)->sock;
+	return to_packet(backend)->sock;
 }
 
 /*
@@ -66,7 +76,7 @@ static struct vhx_backend *packet_attach(struct file *file)
 static void packet_detach(struct vhx_backend *backend)
 {
 	fput(backend->file);
-	kfree(container_of(backend, struct packet, backend));
+	kfree(to_packet(backend));
 }
 
 /* An interface that went down leaves one: it may come up again. */
@@ -77,7 +87,8 @@ static bool packet_clear_error(struct vhx_backend *backend)
 
 static size_t packet_peek(struct vhx_backend *backend)
 {
-	struct sk_buff_head *queue = &to_sock(backend)->sk->sk_receive_queue;
+	struct packet *packet = to_packet(backend);
+	struct sk_buff_head *queue = &packet->sock->sk->sk_receive_queue;
 	unsigned long flags;
 	struct sk_buff *skb;
 	size_t len = 0;
@@ -90,9 +101,12 @@ static size_t packet_peek(struct vhx_backend *backend)
 	 * The socket cuts a VLAN tag off, and without it the frame must not
 	 * reach the guest: with a length that recv() never has, it is dropped.
 	 */
-	if (skb)
+	if (skb) {
 		len = skb->len + backend->hlen +
 		      (skb_vlan_tag_present(skb) ? VLAN_HLEN : 0);
+		packet->is_gso = skb_is_gso(skb);
+		packet->needs_csum = skb->ip_summed == CHECKSUM_PARTIAL;
+	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	return len;
 }
@@ -106,9 +120,15 @@ static int packet_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct socket *sock = to_sock(backend);
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT, .msg_iter = *to };
+	struct packet *packet = to_packet(backend);
+	int ret;
 
-	return sock->ops->recvmsg(sock, &msg, iov_iter_count(to),
-				  MSG_DONTWAIT | MSG_TRUNC);
+	ret = sock->ops->recvmsg(sock, &msg, iov_iter_count(to),
+				 MSG_DONTWAIT | MSG_TRUNC);
+	if (ret > 0 && backend->hlen)
+		vhx_count_offloads(backend->stats, packet->is_gso,
+				   packet->needs_csum);
+	return ret;
 }
 
 static void packet_drop(struct vhx_backend *backend)
@@ -123,8 +143,11 @@ static int packet_send(struct vhx_backend *backend, struct iov_iter *from,
 {
 	struct socket *sock = to_sock(backend);
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT, .msg_iter = *from };
+	int ret = sock->ops->sendmsg(sock, &msg, len);
 
-	return min(sock->ops->sendmsg(sock, &msg, len), 0);
+	if (ret >= 0 && backend->hlen)
+		vhx_count_hdr_from(backend->stats, from);
+	return min(ret, 0);
 }
 
 static unsigned int packet_flush(struct vhx_backend *backend)

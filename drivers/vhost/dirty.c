@@ -117,6 +117,7 @@ bool vhx_dirty_is_map_ok(u64 base, const struct vhx_map *map)
 int vhx_dirty_log_gpa(struct vhx_dirty *dirty, u64 gpa, u64 len)
 {
 	u64 page = gpa / VHX_DIRTY_PAGE, last = (gpa + len - 1) / VHX_DIRTY_PAGE;
+	u64 nr = last - page + 1;
 	u32 bits;
 
 	if (!vhx_dirty_is_base_ok(dirty->base, gpa, len))
@@ -132,6 +133,7 @@ int vhx_dirty_log_gpa(struct vhx_dirty *dirty, u64 gpa, u64 len)
 		if (set_bits(dirty, dirty->base + byte, bits))
 			return -EFAULT;
 	}
+	WRITE_ONCE(dirty->pages, dirty->pages + nr);
 	return 0;
 }
 

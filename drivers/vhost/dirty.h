@@ -20,6 +20,7 @@
  * @is_failed: what was written to the ring could not be logged
  * @faults: waits of this run for pages of the log
  * @was_vain: the last wait for a page was, and none could be written since
+ * @pages: that were marked so far, each time
  */
 struct vhx_dirty {
 	u64 base;
@@ -31,6 +32,7 @@ struct vhx_dirty {
 	bool is_failed;
 	unsigned int faults;
 	bool was_vain;
+	u64 pages;
 };
 
 bool vhx_dirty_is_base_ok(u64 base, u64 gpa, u64 len);

@@ -127,7 +127,9 @@ static void run(struct vhx_work *work)
 	mutex_lock(&vq->mutex);
 	if (!vq->backend)
 		goto out;
+	vq->kicks = READ_ONCE(vq->kick_poll.wakes);
 	vq->mem.dirty.faults = 0;
+	vhx_count(&vq->stats.runs, 1);
 	/*
 	 * Once more is not at once: it is others' turn, and to queue is a full
 	 * barrier between asking for a kick and the look after that.
@@ -171,6 +173,7 @@ static void set_header(struct vhx_vq *vq, struct vhx_backend *backend)
 	vq->guest_hlen = is_ours ? vq->hlen : 0;
 	backend->hlen = is_ours ? 0 : vq->hlen;
 	backend->is_le = vq->ring.is_le;
+	backend->stats = &vq->stats;
 }
 
 static bool is_running(const struct vhx_dev *dev)

@@ -38,6 +38,19 @@ void vhx_run_init(struct vhx_vq *vq)
 }
 
 /**
+ * vhx_run_sleep - count a run after which the ring waits for a kick
+ * @vq: a started vq that was asked for one, and has nothing
+ *
+ * Context: worker, vq mutex
+ */
+void vhx_run_sleep(struct vhx_vq *vq)
+{
+	vhx_count(&vq->stats.sleeps, 1);
+	vhx_count(&vq->stats.kicks_empty, vq->kicks - vq->kicks_served);
+	vq->kicks_served = vq->kicks;
+}
+
+/**
  * vhx_run_publish - give the driver what is staged in vhx_vq.used
  * @vq: a started vq
  *
@@ -56,6 +69,7 @@ int vhx_run_publish(struct vhx_vq *vq)
 	err = vq->ring.ops->complete(&vq->ring, vq->used, vq->nr_used);
 	if (err)
 		return err;
+	vhx_count_burst(&vq->stats);
 	vq->nr_used = 0;
 	vq->nr_retries = 0;
 	vq->nr_idles = 0;
@@ -102,6 +116,7 @@ int vhx_run_wait_backend(struct vhx_vq *vq)
 		return vhx_ring_fail(&vq->ring, ret, VHX_CAUSE_BACKEND_ERROR);
 	if (!ret) {
 		vq->nr_idles = 0;
+		vhx_count(&vq->stats.sleeps, 1);
 	} else if (vq->nr_idles < IDLES_MAX) {
 		vq->nr_idles++;
 		vhx_worker_queue(&vq->work);
@@ -173,6 +188,12 @@ void vhx_run_refuse(struct vhx_vq *vq, int err)
 	vhx_run_drop(vq, reason, 1);
 }
 
+static void end_waits(struct vhx_vq *vq)
+{
+	vhx_wait_end(&vq->stats.guest);
+	vhx_wait_end(&vq->stats.host);
+}
+
 static bool comes_again(const struct vhx_vq *vq, int err)
 {
 	return (err == -EFAULT || err == -ENOMEM) && vhx_run_may_retry(vq);
@@ -220,6 +241,7 @@ static bool stop(struct vhx_vq *vq, int err)
 		}
 	}
 	vq->nr_looks = 0;
+	end_waits(vq);
 	vhx_notify_error(vq, err, cause);
 	return false;
 }
@@ -272,7 +294,9 @@ void vhx_run_stop(struct vhx_vq *vq)
 	vq->nr_idles = 0;
 	vq->is_stopped = false;
 	vq->nr_looks = 0;
+	end_waits(vq);
 	if (vq->nr_used)
 		vhx_ring_rewind(&vq->ring, vq->staged);
 	vq->nr_used = 0;
+	vq->stats.published = vq->stats.frames;
 }

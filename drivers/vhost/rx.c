@@ -71,8 +71,10 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 	vq->burst.nr = 0;
 	for (turn = 0; turn < FETCHES_MAX; turn++) {
 		ret = ring->ops->fetch(ring, &vq->burst, want);
-		if (ret)
+		if (ret) {
+			vq->kicks_served = vq->kicks;
 			return ret;
+		}
 		/* A driver that refills when it sees used buffers needs no kick. */
 		if (vq->nr_used && !frame->nr_chains) {
 			ret = vhx_run_publish(vq);
@@ -348,6 +350,7 @@ static int receive_all(struct vhx_vq *vq)
 			ret = vhx_run_publish(vq);
 			if (ret)
 				return ret;
+			vhx_wait_end(&vq->stats.guest);
 			len = vhx_busypoll_peek(vq);
 			if (!len)
 				return vhx_run_wait_backend(vq);
@@ -361,10 +364,14 @@ static int receive_all(struct vhx_vq *vq)
 			ret = move_frame(vq, len, &cost);
 			if (ret < 0)
 				return ret;
-			if (ret == NO_BUFFERS)
+			if (ret == NO_BUFFERS) {
+				vhx_run_sleep(vq);
+				vhx_wait_begin(&vq->stats.guest);
 				return vhx_run_publish(vq);
+			}
 			bytes += len;
 		}
+		vhx_wait_end(&vq->stats.guest);
 		if (cost >= VHX_RUN_FRAMES || bytes >= VHX_RUN_BYTES)
 			break;
 		cond_resched();

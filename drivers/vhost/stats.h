@@ -3,8 +3,10 @@
 #ifndef VHX_STATS_H
 #define VHX_STATS_H
 
-#include <linux/compiler.h>
-#include <linux/types.h>
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/uio.h>
+#include <linux/virtio_net.h>
 
 /**
  * enum vhx_drop - why a frame was dropped
@@ -56,10 +58,33 @@ static inline const char *vhx_drop_name(enum vhx_drop reason)
 }
 
 /**
+ * struct vhx_wait - how often and how long something was waited for
+ * @nr: waits, with one that is under way
+ * @ns: how long they took together; less than 0 while one is under way: the clock is
+ *      to be added. In one word, so that who reads it never sees time go back.
+ */
+struct vhx_wait {
+	u64 nr;
+	s64 ns;
+};
+
+/* Bursts are counted by the binary logarithm of their frames: 1 to 64 and more. */
+#define VHX_BURST_SIZES		7
+
+/**
  * struct vhx_stats - counters of one vq, in frames unless named otherwise
  * @frames: given to the other side
  * @bytes: of these frames and of those of a batch that was lost, without
  *         virtio-net headers
+ * @burst: times that frames were published together, by ilog2() of how many
+ * @published: frames of all bursts; the rest of @frames is staged, or was handed back
+ * @kicks_empty: kicks after which nothing was there
+ * @runs: of the worker
+ * @sleeps: runs after which the ring waits for a kick, a frame or room
+ * @guest: frames that waited for buffers of the guest
+ * @host: times that the backend was full
+ * @gso: frames with a gso_type
+ * @csum: frames with NEEDS_CSUM
  * @drop: those that were not, by enum vhx_drop
  * @calls: signals to the guest
  * @calls_saved: completions for which the guest wanted no signal
@@ -76,6 +101,15 @@ static inline const char *vhx_drop_name(enum vhx_drop reason)
 struct vhx_stats {
 	u64 frames;
 	u64 bytes;
+	u64 burst[VHX_BURST_SIZES];
+	u64 published;
+	u64 kicks_empty;
+	u64 runs;
+	u64 sleeps;
+	struct vhx_wait guest;
+	struct vhx_wait host;
+	u64 gso;
+	u64 csum;
 	u64 drop[VHX_DROPS];
 	u64 calls;
 	u64 calls_saved;
@@ -91,6 +125,78 @@ struct vhx_stats {
 static inline void vhx_count(u64 *counter, u64 n)
 {
 	WRITE_ONCE(*counter, *counter + n);
+}
+
+/* Counts frames that were published together, if there were any. */
+static inline void vhx_count_burst(struct vhx_stats *stats)
+{
+	u64 nr = stats->frames - stats->published;
+
+	if (!nr)
+		return;
+	stats->published = stats->frames;
+	vhx_count(&stats->burst[min_t(unsigned int, __fls(nr), VHX_BURST_SIZES - 1)], 1);
+}
+
+/* A wait begins, unless it is under way. */
+static inline void vhx_wait_begin(struct vhx_wait *wait)
+{
+	if (wait->ns < 0)
+		return;
+	vhx_count(&wait->nr, 1);
+	WRITE_ONCE(wait->ns, wait->ns - ktime_get_ns());
+}
+
+/* It is over, if there was one. */
+static inline void vhx_wait_end(struct vhx_wait *wait)
+{
+	if (unlikely(wait->ns < 0))
+		WRITE_ONCE(wait->ns, wait->ns + ktime_get_ns());
+}
+
+/* For how long up to now, without a lock. */
+static inline u64 vhx_wait_ns(const struct vhx_wait *wait)
+{
+	s64 ns = READ_ONCE(wait->ns);
+
+	return ns < 0 ? ns + ktime_get_ns() : ns;
+}
+
+/* Counts a frame that is for the other side to cut, or to sum up. */
+static inline void vhx_count_offloads(struct vhx_stats *stats, bool is_gso,
+				      bool needs_csum)
+{
+	if (is_gso)
+		vhx_count(&stats->gso, 1);
+	if (needs_csum)
+		vhx_count(&stats->csum, 1);
+}
+
+/* The same by its header: hardly more than a look if it is neither. */
+static inline void vhx_count_hdr(struct vhx_stats *stats,
+				 const struct virtio_net_hdr *hdr)
+{
+	static_assert(offsetof(struct virtio_net_hdr, flags) == 0);
+	static_assert(offsetof(struct virtio_net_hdr, gso_type) == 1);
+	if (likely(!*(const u16 *)hdr))
+		return;
+	vhx_count_offloads(stats, hdr->gso_type,
+			   hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM);
+}
+
+/*
+ * The same of one in the guest's memory, which may have changed since: this is for
+ * counting alone.
+ */
+static inline void vhx_count_hdr_from(struct vhx_stats *stats,
+				      const struct iov_iter *from)
+{
+	struct virtio_net_hdr hdr;
+	struct iov_iter iter = *from;
+	const size_t len = offsetof(struct virtio_net_hdr, hdr_len);
+
+	if (copy_from_iter(&hdr, len, &iter) == len)
+		vhx_count_hdr(stats, &hdr);
 }
 
 #endif /* VHX_STATS_H */

@@ -8,6 +8,7 @@
 #include <net/xdp.h>
 
 #include "backend.h"
+#include "stats.h"
 
 /* Frames that are handed over together. */
 #define VHX_TAP_BATCH	VHX_BUFS_MAX

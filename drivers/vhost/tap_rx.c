@@ -367,8 +367,8 @@ static unsigned int write_large(struct vhx_tap *tap, unsigned int nr, u64 others
  * is full a frame waits until half of it is freed. Where frames come one by one, which
  * is where somebody may wait for them, each is freed at once.
  */
-static void finish(struct vhx_tap *tap, u32 *len, unsigned int nr,
-		   struct net_device *dev)
+static __always_inline void finish(struct vhx_tap *tap, u32 *len,
+				   unsigned int nr, struct net_device *dev)
 {
 	struct sk_buff *skb;
 	const int budget = nr > 1 ? VHX_TAP_BATCH : 0;
@@ -379,6 +379,7 @@ static void finish(struct vhx_tap *tap, u32 *len, unsigned int nr,
 		skb = tap->queue[i];
 		len[i] = tap->backend.hlen + skb->len;
 		bytes += skb->len;
+		vhx_count_hdr(tap->backend.stats, &tap->hdr[i].hdr);
 		napi_consume_skb(skb, budget);
 	}
 	if (dev)
@@ -460,7 +461,8 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 {
 	struct vhx_tap *tap = vhx_to_tap(backend);
 	size_t room = iov_iter_count(to), wanted;
-	bool is_skb;
+	bool is_skb, is_gso = false, needs_csum = false;
+	const struct sk_buff *skb;
 	int len;
 
 	len = recv_easy(tap, to);
@@ -472,6 +474,11 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	wanted = frame_len(tap->recv.msg_control) + backend->hlen;
 	/* Before others tun writes no struct tun_pi, whatever it is set to. */
 	is_skb = !tun_is_xdp_frame(tap->recv.msg_control);
+	if (is_skb && backend->hlen) {
+		skb = tap->recv.msg_control;
+		is_gso = skb_is_gso(skb);
+		needs_csum = skb->ip_summed == CHECKSUM_PARTIAL;
+	}
 	tap->recv.msg_flags = MSG_DONTWAIT;
 	tap->recv.msg_iter = *to;
 	/* The frame is theirs from here on, whatever comes back. */
@@ -480,6 +487,8 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	/* tun says the length of a frame that it could not copy, too. */
 	if (len > 0 && room - iov_iter_count(&tap->recv.msg_iter) != len)
 		return -EFAULT;
+	if (len > 0)
+		vhx_count_offloads(backend->stats, is_gso, needs_csum);
 	if (is_skb && len == wanted)
 		tap->known_until = jiffies + KNOWN_JIFFIES;
 	return len;

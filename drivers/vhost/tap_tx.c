@@ -192,6 +192,7 @@ static __always_inline int add_xdp(struct vhx_tap *tap, void *buf, size_t pad,
 		memcpy(hdr, buf + pad - hlen, hlen);
 	if (!is_hdr_valid(tap, hdr, len))
 		return -EINVAL;
+	vhx_count_hdr(tap->backend.stats, hdr);
 	vhx_tun_set_buflen(buf, size);
 	xdp = &tap->xdp[tap->nr_xdp++];
 	xdp_init_buff(xdp, size, NULL);
@@ -371,9 +372,13 @@ unsigned int vhx_tap_send_burst(struct vhx_backend *backend,
 static int send_alone(struct vhx_tap *tap, const struct iov_iter *from, size_t len)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT, .msg_iter = *from };
+	int ret;
 
 	submit(tap);
-	return min(tap->sock->ops->sendmsg(tap->sock, &msg, len), 0);
+	ret = tap->sock->ops->sendmsg(tap->sock, &msg, len);
+	if (ret >= 0 && tap->backend.hlen)
+		vhx_count_hdr_from(tap->backend.stats, from);
+	return min(ret, 0);
 }
 
 int vhx_tap_send(struct vhx_backend *backend, struct iov_iter *from,

@@ -113,6 +113,8 @@ static int send_burst(struct vhx_vq *vq)
 	stop = min(ret, 0);
 	if (i < burst->nr)
 		vhx_ring_unfetch(&vq->ring, burst, i);
+	if (i)
+		vhx_wait_end(&vq->stats.host);
 	lost = vq->backend->ops->flush(vq->backend);
 	vhx_count(&vq->stats.frames, frames - lost);
 	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
@@ -152,12 +154,15 @@ static int send_all(struct vhx_vq *vq)
 			return ret;
 		if (!ret) {
 			ret = ring->ops->arm(ring);
+			if (!ret)
+				vhx_run_sleep(vq);
 			if (ret <= 0)
 				return ret;
 			/* A driver may take back what it offered, for ever. */
 			frames++;
 			continue;
 		}
+		vq->kicks_served = vq->kicks;
 		frames += ret;
 		ret = send_burst(vq);
 		if (ret < 0)
@@ -184,5 +189,10 @@ int vhx_tx_run(struct vhx_vq *vq)
 
 	vhx_poll_stop(&vq->backend_poll);
 	err = send_all(vq);
-	return err == -EBUSY ? vhx_run_wait_backend(vq) : err;
+	if (err != -EBUSY)
+		return err;
+	err = vhx_run_wait_backend(vq);
+	if (!err)
+		vhx_wait_begin(&vq->stats.host);
+	return err;
 }

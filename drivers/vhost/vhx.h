@@ -103,6 +103,8 @@ struct vhx_credit {
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
  * @told: what the log was told
+ * @kicks: those of @kick_poll up to the begin of the run
+ * @kicks_served: of these, those that something was found in the ring after, or nothing
  * @cursor: rx: next chain of @burst
  * @nr_used: completed chains in @used that are not published yet
  * @staged: ring position of the first of them, to hand back by
@@ -141,6 +143,8 @@ struct vhx_vq {
 	bool is_mergeable;
 	struct vhx_stats stats;
 	struct vhx_told told;
+	u64 kicks;
+	u64 kicks_served;
 	unsigned int cursor;
 	unsigned int nr_used;
 	u16 staged;
@@ -282,6 +286,7 @@ unsigned int vhx_bufs_find(struct vhx_vq *vq, unsigned int at, unsigned int nr,
 
 /* run.c */
 void vhx_run_init(struct vhx_vq *vq);
+void vhx_run_sleep(struct vhx_vq *vq);
 int vhx_run_publish(struct vhx_vq *vq);
 int vhx_run_disarm(struct vhx_vq *vq);
 int vhx_run_wait_backend(struct vhx_vq *vq);
@@ -341,6 +346,6 @@ int vhx_rx_run(struct vhx_vq *vq);
 #define VHX_FRAME_MAX	0x20000
 
 /* stats.c */
-void vhx_stats_show(struct seq_file *m, struct vhx_dev *dev);
+void vhx_stats_show(struct seq_file *m, const struct vhx_dev *dev);
 
 #endif /* VHX_H */
