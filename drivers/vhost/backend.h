@@ -3,6 +3,7 @@
 #define VHX_BACKEND_H
 
 #include <linux/file.h>
+#include <linux/if.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
@@ -14,9 +15,21 @@ struct vhx_stats;
 #define VHX_NET_HLEN_MAX	24
 
 /**
+ * struct vhx_backend_facts - what there is to say of a backend
+ * @kind: name of its kind
+ * @ifname: name of the interface, empty if it has none
+ * @queue: number of the interface's queue; -1: not known
+ */
+struct vhx_backend_facts {
+	const char *kind;
+	char ifname[IFNAMSIZ];
+	int queue;
+};
+
+/**
  * struct vhx_backend_ops - what frames go to and come from
  *
- * All but attach and detach are called under the vq mutex on the worker.
+ * All but attach, detach and describe are called under the vq mutex on the worker.
  * A frame comes with vhx_backend.hlen bytes of virtio-net header before it.
  */
 struct vhx_backend_ops {
@@ -29,6 +42,11 @@ struct vhx_backend_ops {
 	struct vhx_backend *(*attach)(struct file *file);
 	/** @detach: give frames taken ahead back, drop the file. May sleep. */
 	void (*detach)(struct vhx_backend *backend);
+	/**
+	 * @describe: say what a file of this kind is connected to now. May sleep.
+	 * Called without a lock on any thread: the backend may be gone.
+	 */
+	void (*describe)(struct file *file, struct vhx_backend_facts *facts);
 	/**
 	 * @clear_error: take an error off the file. Return: whether there was
 	 * one that is not for good. NULL: all are.
@@ -113,6 +131,7 @@ static inline bool vhx_bufs_are_user(const struct vhx_bufs *bufs)
  *         are buffers for them
  * @is_easy: recv_burst() may take the frame that peek() saw
  * @is_le: the header is little-endian, else big-endian, as the ring
+ * @queue: of the interface, as its frames say; -1: none came. Read without a lock
  * @stats: where to count what headers ask for
  */
 struct vhx_backend {
@@ -122,6 +141,7 @@ struct vhx_backend {
 	unsigned int ahead;
 	bool is_easy;
 	bool is_le;
+	int queue;
 	struct vhx_stats *stats;
 };
 

@@ -8,6 +8,8 @@
 #include <linux/if_packet.h>
 #include <linux/if_vlan.h>
 #include <linux/net.h>
+#include <linux/netdevice.h>
+#include <linux/rcupdate.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/sockptr.h>
@@ -69,6 +71,7 @@ static struct vhx_backend *packet_attach(struct file *file)
 		return ERR_PTR(-ENOMEM);
 	packet->backend.ops = &vhx_backend_packet_ops;
 	packet->backend.file = file;
+	packet->backend.queue = -1;
 	packet->sock = sock;
 	return &packet->backend;
 }
@@ -77,6 +80,23 @@ static void packet_detach(struct vhx_backend *backend)
 {
 	fput(backend->file);
 	kfree(to_packet(backend));
+}
+
+static void packet_describe(struct file *file, struct vhx_backend_facts *facts)
+{
+	struct socket *sock = sock_from_file(file);
+	struct sockaddr_storage addr;
+	struct net_device *dev;
+
+	facts->kind = "packet";
+	if (sock->ops->getname(sock, (struct sockaddr *)&addr, 0) < 0)
+		return;
+	rcu_read_lock();
+	dev = dev_get_by_index_rcu(sock_net(sock->sk),
+				   ((struct sockaddr_ll *)&addr)->sll_ifindex);
+	if (dev)
+		strscpy(facts->ifname, dev->name, sizeof(facts->ifname));
+	rcu_read_unlock();
 }
 
 /* An interface that went down leaves one: it may come up again. */
@@ -158,6 +178,7 @@ static unsigned int packet_flush(struct vhx_backend *backend)
 const struct vhx_backend_ops vhx_backend_packet_ops = {
 	.attach = packet_attach,
 	.detach = packet_detach,
+	.describe = packet_describe,
 	.clear_error = packet_clear_error,
 	.peek = packet_peek,
 	.queued = packet_queued,

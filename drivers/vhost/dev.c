@@ -68,6 +68,7 @@ static void end_workers(struct vhx_dev *dev)
 static void drop_owner(struct vhx_dev *dev)
 {
 	struct vhx_vq *vq;
+	unsigned int i;
 
 	if (!dev->mm)
 		return;
@@ -81,9 +82,11 @@ static void drop_owner(struct vhx_dev *dev)
 	vhx_notify_set(&dev->log, VHOST_FILE_UNBIND);
 	dev->log_base = 0;
 	WRITE_ONCE(dev->has_msg_v2, false);
-	memset(dev->features, 0, sizeof(dev->features));
+	for (i = 0; i < VHX_FEATURE_WORDS; i++)
+		WRITE_ONCE(dev->features[i], 0);
 	mmdrop(dev->mm);
 	dev->mm = NULL;
+	WRITE_ONCE(dev->owner, 0);
 	dev->nr_owners++;
 }
 
@@ -163,7 +166,7 @@ int vhx_dev_set_owner(struct vhx_dev *dev)
 	}
 	mmgrab(current->mm);
 	dev->mm = current->mm;
-	dev->owner = current->tgid;
+	WRITE_ONCE(dev->owner, current->tgid);
 	return 0;
 }
 

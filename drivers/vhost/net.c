@@ -117,6 +117,7 @@ static bool run_once(struct vhx_vq *vq)
 	if (err)
 		return vhx_run_fail(vq, err);
 	vq->nr_retries = 0;
+	WRITE_ONCE(vq->is_failed, false);
 	return false;
 }
 
@@ -211,7 +212,9 @@ int vhx_net_set_features(struct vhx_dev *dev, const u64 *features)
 		if (!map)
 			return -ENOMEM;
 	}
-	memcpy(dev->features, features, sizeof(dev->features));
+	/* fdinfo looks at them without a lock. */
+	for (i = 0; i < VHX_FEATURE_WORDS; i++)
+		WRITE_ONCE(dev->features[i], features[i]);
 	/* What the client had mapped may be gone since: an empty one each time. */
 	vhx_iotlb_replace(dev, map);
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
@@ -273,6 +276,8 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 
 	if (*backend && !vq->backend) {
 		vq->told.causes = 0;
+		WRITE_ONCE(vq->last_stop, VHX_CAUSE_NONE);
+		WRITE_ONCE(vq->is_failed, false);
 		err = vhx_vq_start(vq);
 		if (err)
 			return err;
@@ -283,7 +288,9 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 		set_header(vq, *backend);
 	else if (vq->backend)
 		vhx_vq_stop(vq);
+	spin_lock(&vq->backend_lock);
 	swap(vq->backend, *backend);
+	spin_unlock(&vq->backend_lock);
 	return 0;
 }
 

@@ -209,6 +209,16 @@ static void retry_later(struct vhx_vq *vq)
 	}
 }
 
+/* The ring stands still, or goes on looking at what is wrong. */
+static void tell_stop(struct vhx_vq *vq, int err, enum vhx_cause cause)
+{
+	end_waits(vq);
+	vhx_count(&vq->stats.stops[cause], 1);
+	WRITE_ONCE(vq->last_stop, cause);
+	WRITE_ONCE(vq->is_failed, true);
+	vhx_notify_error(vq, err, cause);
+}
+
 /*
  * Stops the ring until the next kick. A driver may mend it at any time and shall
  * be heard: it is asked for a kick after what it published, and the ring is
@@ -236,13 +246,12 @@ static bool stop(struct vhx_vq *vq, int err)
 			vq->stopped_idx = seen;
 			/* A driver may go on with that, for ever. */
 			if (++vq->nr_looks % LOOKS_MAX == 0)
-				vhx_notify_error(vq, err, cause);
+				tell_stop(vq, err, cause);
 			return true;
 		}
 	}
 	vq->nr_looks = 0;
-	end_waits(vq);
-	vhx_notify_error(vq, err, cause);
+	tell_stop(vq, err, cause);
 	return false;
 }
 

@@ -8,6 +8,8 @@
 #include <linux/uio.h>
 #include <linux/virtio_net.h>
 
+#include "ring/cause.h"
+
 /**
  * enum vhx_drop - why a frame was dropped
  * @VHX_DROP_SHORT: from the guest, shorter than header and Ethernet header
@@ -86,6 +88,7 @@ struct vhx_wait {
  * @gso: frames with a gso_type
  * @csum: frames with NEEDS_CSUM
  * @drop: those that were not, by enum vhx_drop
+ * @stops: times that the ring stopped, by cause
  * @calls: signals to the guest
  * @calls_saved: completions for which the guest wanted no signal
  * @errors: times the client was told that something is wrong
@@ -111,6 +114,7 @@ struct vhx_stats {
 	u64 gso;
 	u64 csum;
 	u64 drop[VHX_DROPS];
+	u64 stops[VHX_CAUSES];
 	u64 calls;
 	u64 calls_saved;
 	u64 errors;

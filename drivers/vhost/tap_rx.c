@@ -219,6 +219,8 @@ static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
 	tap->to[i] = iov + first[at];
 	tap->head = 0;
 	tap->tail = i;
+	if (is_tun && i)
+		WRITE_ONCE(tap->backend.queue, skb_get_queue_mapping(tap->queue[0]));
 	*dev = i ? their : NULL;
 	dev_hold(*dev);
 	spin_unlock(&ring->consumer_lock);

@@ -6,6 +6,8 @@
  *   vhx_dev.mutex    mm, workers and which work goes to which, map, features;
  *                    all control-plane calls
  *   vhx_vq.mutex     everything in the vq, and what its xlate points at
+ *   vhx_vq.backend_lock
+ *                    vhx_vq.backend for fdinfo, which takes no mutex; innermost
  *   vhx_credit.lock  what else is in vhx_credit, which the workers of a device
  *                    share
  * What is written under both may be read under either: of a vq the backend,
@@ -84,6 +86,7 @@ struct vhx_credit {
 /**
  * struct vhx_vq - one virtqueue; written under @mutex alone
  * @mutex: see the head of this file
+ * @backend_lock: see the head of this file
  * @dev: its device
  * @ring: the engine's half; of use while @backend is set
  * @mem: where the ring lies
@@ -103,6 +106,8 @@ struct vhx_credit {
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
  * @told: what the log was told
+ * @last_stop: why it stopped last, since it was set up
+ * @is_failed: it stopped, and no run was good since; no bool, see vhx_dev.has_msg_v2
  * @kicks: those of @kick_poll up to the begin of the run
  * @kicks_served: of these, those that something was found in the ring after, or nothing
  * @cursor: rx: next chain of @burst
@@ -124,6 +129,7 @@ struct vhx_credit {
  */
 struct vhx_vq {
 	struct mutex mutex;
+	spinlock_t backend_lock;
 	struct vhx_dev *dev;
 	struct vhx_ring ring;
 	struct vhx_mem mem;
@@ -143,6 +149,8 @@ struct vhx_vq {
 	bool is_mergeable;
 	struct vhx_stats stats;
 	struct vhx_told told;
+	enum vhx_cause last_stop;
+	u8 is_failed;
 	u64 kicks;
 	u64 kicks_served;
 	unsigned int cursor;
@@ -167,7 +175,7 @@ struct vhx_vq {
  * struct vhx_dev - one open file: a pair of queues
  * @mutex: see the head of this file
  * @mm: the owner's; NULL: no owner
- * @owner: pid of the owner, for the log
+ * @owner: pid of the owner, for log and fdinfo; 0: none
  * @workers: run the vqs' work, while there is an owner; by id, with gaps
  * @leaving: bits of those that are being freed
  * @nr_owners: that it has had
@@ -346,6 +354,6 @@ int vhx_rx_run(struct vhx_vq *vq);
 #define VHX_FRAME_MAX	0x20000
 
 /* stats.c */
-void vhx_stats_show(struct seq_file *m, const struct vhx_dev *dev);
+void vhx_stats_show(struct seq_file *m, struct vhx_dev *dev);
 
 #endif /* VHX_H */

@@ -20,6 +20,7 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 		 void (*run)(struct vhx_work *work))
 {
 	mutex_init(&vq->mutex);
+	spin_lock_init(&vq->backend_lock);
 	vq->dev = dev;
 	vq->ring.ops = &vhx_split_ops;
 	vq->ring.mem = &vq->mem;
@@ -63,7 +64,7 @@ void vhx_vq_reset(struct vhx_vq *vq)
 	vq->mem.dirty.is_fresh = false;
 	vq->mem.dirty.is_failed = false;
 	vq->mem.dirty.was_vain = false;
-	vq->ring.num = 1;
+	WRITE_ONCE(vq->ring.num, 1);
 	vq->base = 0;
 	vq->has_base = false;
 	vq->is_legacy_be = !virtio_legacy_is_little_endian();
@@ -255,8 +256,9 @@ int vhx_vq_start(struct vhx_vq *vq)
 {
 	int err;
 
-	vq->ring.ops = vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED) ?
-		&vhx_packed_ops : &vhx_split_ops;
+	WRITE_ONCE(vq->ring.ops,
+		   vhx_has_feature(vq->dev, VIRTIO_F_RING_PACKED) ?
+		   &vhx_packed_ops : &vhx_split_ops);
 	vq->ring.is_le = is_packed(vq) || !vq->is_legacy_be ||
 			 vhx_has_feature(vq->dev, VIRTIO_F_VERSION_1);
 	vhx_vq_set_features(vq);
@@ -317,7 +319,7 @@ int vhx_vq_set_num(struct vhx_vq *vq, const struct vhost_vring_state *state)
 	     !is_power_of_2(state->num)))
 		return -EINVAL;
 	mutex_lock(&vq->mutex);
-	vq->ring.num = state->num;
+	WRITE_ONCE(vq->ring.num, state->num);
 	mutex_unlock(&vq->mutex);
 	return 0;
 }

@@ -44,6 +44,7 @@ struct worker_ops {
  * @vtsk: the thread, when it is a vhost_task
  * @is_dead: that thread was killed with its process; no bool, see vhx_dev.has_msg_v2
  * @task: the thread, when it is a kthread
+ * @tid: of either, in the initial pid namespace; 0: it did not begin yet
  * @mm: owner's mm, which a kthread borrows
  * @cred: a copy of the owner's credentials, which a kthread takes over
  * @owner: who creates the worker; valid until @ready
@@ -51,6 +52,7 @@ struct worker_ops {
  * @err: how that went
  * @kcov_handle: who collects the coverage of works, if anybody; a number, of newer
  *               kernels a struct
+ * @rcu: frees it, for who looks at @tid
  */
 struct vhx_worker {
 	struct llist_head queue;
@@ -58,6 +60,7 @@ struct vhx_worker {
 	struct vhost_task *vtsk;
 	u8 is_dead;
 	struct task_struct *task;
+	pid_t tid;
 	struct mm_struct *mm;
 	struct cred *cred;
 	struct task_struct *owner;
@@ -65,6 +68,7 @@ struct vhx_worker {
 	int err;
 
 	typeof(kcov_common_handle()) kcov_handle;
+	struct rcu_head rcu;
 };
 
 /* Runs what is queued. Entered in TASK_INTERRUPTIBLE; false: go to sleep. */
@@ -74,6 +78,7 @@ static bool run_queue(void *data)
 	struct vhx_work *work, *next;
 	struct llist_node *node;
 
+	WRITE_ONCE(worker->tid, current->pid);
 	node = llist_del_all(&worker->queue);
 	if (!node)
 		return false;
@@ -329,7 +334,26 @@ void vhx_worker_destroy(struct vhx_worker *worker)
 {
 	worker->ops->stop(worker);
 	hand_over(worker);
-	kfree(worker);
+	kfree_rcu(worker, rcu);
+}
+
+/**
+ * vhx_worker_tid - which thread runs a work
+ * @work: the work
+ *
+ * Context: any
+ * Return: tid in the initial pid namespace; 0: none, or it did not begin yet
+ */
+pid_t vhx_worker_tid(const struct vhx_work *work)
+{
+	const struct vhx_worker *worker;
+	pid_t tid;
+
+	rcu_read_lock();
+	worker = rcu_dereference(work->worker);
+	tid = worker ? READ_ONCE(worker->tid) : 0;
+	rcu_read_unlock();
+	return tid;
 }
 
 /**

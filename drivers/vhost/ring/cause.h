@@ -77,4 +77,22 @@ static inline const char *vhx_cause_text(enum vhx_cause cause)
 	return texts[cause];
 }
 
+/**
+ * vhx_cause_name - a cause in one word, for counters
+ * @cause: the cause
+ *
+ * Return: lower case, with underscores
+ */
+static inline const char *vhx_cause_name(enum vhx_cause cause)
+{
+	static const char *const names[VHX_CAUSES] = {
+#define VHX_CAUSE_NAME(NAME, name, text)				\
+		[VHX_CAUSE_##NAME] = #name,
+		VHX_CAUSES_OF(VHX_CAUSE_NAME)
+#undef VHX_CAUSE_NAME
+	};
+
+	return names[cause];
+}
+
 #endif /* VHX_RING_CAUSE_H */
