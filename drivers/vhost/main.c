@@ -71,6 +71,25 @@ static const struct kernel_param_ops share_ops = {
 module_param_cb(busyloop_share, &share_ops, &vhx_busyloop_share, 0644);
 MODULE_PARM_DESC(busyloop_share, "Percent of a CPU that a device may poll with busyloop=auto, 0 to 100 (default 10)");
 
+static int set_latency(const char *text, const struct kernel_param *param)
+{
+	int tid, err = kstrtoint(text, 0, &tid);
+
+	return err ?: vhx_latency_set(tid);
+}
+
+static int get_latency(char *buf, const struct kernel_param *param)
+{
+	return sysfs_emit(buf, "%d\n", vhx_latency_get());
+}
+
+static const struct kernel_param_ops latency_ops = {
+	.set = set_latency,
+	.get = get_latency,
+};
+module_param_cb(latency, &latency_ops, NULL, 0644);
+MODULE_PARM_DESC(latency, "Thread id of a worker whose device has its latencies measured, for fdinfo; 0 (default): none");
+
 static struct miscdevice misc = {
 	.minor = VHOST_NET_MINOR,
 	.fops = &vhx_fops,

@@ -126,6 +126,8 @@ static void run(struct vhx_work *work)
 	struct vhx_vq *vq = container_of(work, struct vhx_vq, work);
 
 	mutex_lock(&vq->mutex);
+	if (static_branch_unlikely(&vhx_poll_is_timing))
+		vhx_latency_begin(vq);
 	if (!vq->backend)
 		goto out;
 	vq->kicks = READ_ONCE(vq->kick_poll.wakes);

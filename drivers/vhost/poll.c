@@ -9,6 +9,8 @@
 
 #include "poll.h"
 
+DEFINE_STATIC_KEY_FALSE(vhx_poll_is_timing);
+
 static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 		void *key)
 {
@@ -23,6 +25,8 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 		/* Pairs with vhx_poll_woke(). */
 		smp_store_release(&poll->is_timed, false);
 	}
+	if (static_branch_unlikely(&vhx_poll_is_timing) && !READ_ONCE(poll->first))
+		cmpxchg(&poll->first, 0, ktime_get_ns());
 	vhx_worker_queue(poll->work);
 	return 0;
 }
@@ -53,6 +57,7 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 	poll->wakes = 0;
 	poll->is_timed = false;
 	poll->woke = 0;
+	poll->first = 0;
 }
 
 /**
@@ -119,4 +124,16 @@ bool vhx_poll_woke(const struct vhx_poll *poll, u64 *ns)
 		return false;
 	*ns = READ_ONCE(poll->woke);
 	return true;
+}
+
+/**
+ * vhx_poll_take - when the first wake-up came that was not taken yet
+ * @poll: the hook
+ *
+ * Context: vq mutex
+ * Return: ns of ktime_get_ns(); 0: none came while they were timed
+ */
+u64 vhx_poll_take(struct vhx_poll *poll)
+{
+	return xchg(&poll->first, 0);
 }

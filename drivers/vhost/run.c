@@ -69,6 +69,8 @@ int vhx_run_publish(struct vhx_vq *vq)
 	err = vq->ring.ops->complete(&vq->ring, vq->used, vq->nr_used);
 	if (err)
 		return err;
+	if (static_branch_unlikely(&vhx_poll_is_timing))
+		vhx_latency_publish(vq);
 	vhx_count_burst(&vq->stats);
 	vq->nr_used = 0;
 	vq->nr_retries = 0;
@@ -108,6 +110,8 @@ int vhx_run_wait_backend(struct vhx_vq *vq)
 	struct vhx_backend *backend = vq->backend;
 	int ret;
 
+	if (static_branch_unlikely(&vhx_poll_is_timing))
+		vhx_latency_forget(vq);
 	ret = vhx_poll_start(&vq->backend_poll, backend->file);
 	if (ret < 0 && backend->ops->clear_error &&
 	    backend->ops->clear_error(backend))

@@ -393,6 +393,8 @@ int vhx_rx_run(struct vhx_vq *vq)
 	int err, ret;
 
 	vhx_poll_stop(&vq->backend_poll);
+	if (static_branch_unlikely(&vhx_poll_is_timing))
+		vhx_latency_ready(vq);
 	err = receive_all(vq);
 	give_back(vq, &none);
 	/* Frames moved before a failure were moved. */

@@ -193,6 +193,30 @@ static void show_features(struct seq_file *m, const struct vhx_dev *dev)
 	seq_putc(m, '\n');
 }
 
+/* Those of the last time that they were measured. */
+static void show_latency(struct seq_file *m, const char *name, const char *what,
+			 const u64 *buckets)
+{
+	unsigned int i;
+	u64 nr;
+
+	for (i = 0; i < VHX_LATENCY_BUCKETS; i++) {
+		nr = READ_ONCE(buckets[i]);
+		if (nr)
+			seq_printf(m, "vhx-%s-%s_%llu:\t%llu\n", name, what,
+				   BIT_ULL(i), nr);
+	}
+}
+
+static void show_vq(struct seq_file *m, const char *name,
+		    const struct vhx_vq *vq, const struct shown *shown)
+{
+	show_facts(m, name, vq, shown);
+	show_counters(m, name, vq);
+	show_latency(m, name, "pickup", vq->latency.pickup);
+	show_latency(m, name, "publish", vq->latency.publish);
+}
+
 /**
  * vhx_stats_show - print what there is to say of a device
  * @m: where to
@@ -216,10 +240,9 @@ void vhx_stats_show(struct seq_file *m, struct vhx_dev *dev)
 		of_tx.ops->describe(of_tx.file, &of_tx.facts);
 	seq_printf(m, "vhx-owner:\t%d\n", READ_ONCE(dev->owner));
 	show_features(m, dev);
-	show_facts(m, "rx", rx, &of_rx);
-	show_counters(m, "rx", rx);
-	show_facts(m, "tx", tx, &of_tx);
-	show_counters(m, "tx", tx);
+	seq_printf(m, "vhx-latency:\t%d\n", vhx_latency_is_on(dev));
+	show_vq(m, "rx", rx, &of_rx);
+	show_vq(m, "tx", tx, &of_tx);
 	if (of_rx.file)
 		fput(of_rx.file);
 	if (of_tx.file)

@@ -126,6 +126,25 @@ struct vhx_stats {
 	u64 retries;
 };
 
+/* Buckets of latencies: by powers of two of ns, up to nine minutes. */
+#define VHX_LATENCY_BUCKETS	40
+
+/**
+ * struct vhx_latency - latencies of one vq, by ilog2() of their ns
+ * @turn: which setting of the parameter they are of
+ * @is_on: the run in work, or the last one, is measured
+ * @ready: when the backend was ready, if nothing was published since, in ns
+ * @pickup: from a kick to the begin of the run
+ * @publish: from when the backend is ready to used entries that are published
+ */
+struct vhx_latency {
+	unsigned int turn;
+	bool is_on;
+	u64 ready;
+	u64 pickup[VHX_LATENCY_BUCKETS];
+	u64 publish[VHX_LATENCY_BUCKETS];
+};
+
 static inline void vhx_count(u64 *counter, u64 n)
 {
 	WRITE_ONCE(*counter, *counter + n);

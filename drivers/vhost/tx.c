@@ -188,6 +188,8 @@ int vhx_tx_run(struct vhx_vq *vq)
 	int err;
 
 	vhx_poll_stop(&vq->backend_poll);
+	if (static_branch_unlikely(&vhx_poll_is_timing))
+		vhx_latency_ready(vq);
 	err = send_all(vq);
 	if (err != -EBUSY)
 		return err;

@@ -105,6 +105,7 @@ struct vhx_credit {
  * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @is_mergeable: VIRTIO_NET_F_MRG_RXBUF
  * @stats: counters; fdinfo reads them without a lock
+ * @latency: histograms; see latency.c
  * @told: what the log was told
  * @last_stop: why it stopped last, since it was set up
  * @is_failed: it stopped, and no run was good since; no bool, see vhx_dev.has_msg_v2
@@ -148,6 +149,7 @@ struct vhx_vq {
 	bool is_legacy_be;
 	bool is_mergeable;
 	struct vhx_stats stats;
+	struct vhx_latency latency;
 	struct vhx_told told;
 	enum vhx_cause last_stop;
 	u8 is_failed;
@@ -291,6 +293,15 @@ int vhx_bufs_find_one(struct vhx_vq *vq, unsigned int i, struct iovec *iov,
 		      unsigned int max);
 unsigned int vhx_bufs_find(struct vhx_vq *vq, unsigned int at, unsigned int nr,
 			   u8 perm);
+
+/* latency.c */
+int vhx_latency_set(int tid);
+int vhx_latency_get(void);
+bool vhx_latency_is_on(const struct vhx_dev *dev);
+void vhx_latency_begin(struct vhx_vq *vq);
+void vhx_latency_ready(struct vhx_vq *vq);
+void vhx_latency_publish(struct vhx_vq *vq);
+void vhx_latency_forget(struct vhx_vq *vq);
 
 /* run.c */
 void vhx_run_init(struct vhx_vq *vq);
