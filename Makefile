@@ -89,7 +89,8 @@ bench-switch:
 docs: OUTPUT ?= /tmp/vhx-docs
 docs:
 	mkdir -p $(OUTPUT)
-	for page in README.rst CONTRIBUTING.rst Documentation/*.rst; do \
+	for page in README.rst CONTRIBUTING.rst Documentation/*.rst \
+		Documentation/ABI/*.rst; do \
 		rst2html --strict $$page $(OUTPUT)/$$(basename $$page .rst).html \
 			|| exit 1; \
 	done
