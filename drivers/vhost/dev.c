@@ -21,9 +21,11 @@ bool vhx_fork_from_owner_default = true;
 struct vhx_dev *vhx_dev_create(void)
 {
 	struct vhx_dev *dev = kvzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	static atomic_t last_id;
 
 	if (!dev)
 		return NULL;
+	dev->id = atomic_inc_return(&last_id);
 	mutex_init(&dev->mutex);
 	dev->is_task_wanted = vhx_fork_from_owner_default;
 	vhx_iotlb_init(&dev->iotlb);

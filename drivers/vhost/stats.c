@@ -239,6 +239,7 @@ void vhx_stats_show(struct seq_file *m, struct vhx_dev *dev)
 	else if (of_tx.file)
 		of_tx.ops->describe(of_tx.file, &of_tx.facts);
 	seq_printf(m, "vhx-owner:\t%d\n", READ_ONCE(dev->owner));
+	seq_printf(m, "vhx-dev:\t%u\n", dev->id);
 	show_features(m, dev);
 	seq_printf(m, "vhx-latency:\t%d\n", vhx_latency_is_on(dev));
 	show_vq(m, "rx", rx, &of_rx);

@@ -175,6 +175,7 @@ struct vhx_vq {
 
 /**
  * struct vhx_dev - one open file: a pair of queues
+ * @id: its number since the module was loaded, from 1: an owner may have several
  * @mutex: see the head of this file
  * @mm: the owner's; NULL: no owner
  * @owner: pid of the owner, for log and fdinfo; 0: none
@@ -196,6 +197,7 @@ struct vhx_vq {
  * @vq: the queues
  */
 struct vhx_dev {
+	u32 id;
 	struct mutex mutex;
 	struct mm_struct *mm;
 	pid_t owner;
