@@ -16,6 +16,7 @@
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Module parameter busyloop: VHX_BUSYLOOP_* of devices that are opened. */
@@ -137,6 +138,7 @@ static void close_window(struct vhx_vq *vq, const struct span *span, bool is_hit
 {
 	u64 now = ktime_get_ns();
 
+	trace_vhx_busypoll(vq, now - span->from, is_hit);
 	vhx_count(&vq->stats.poll_ns, now - span->from);
 	if (is_hit)
 		vhx_count(&vq->stats.poll_hits, 1);

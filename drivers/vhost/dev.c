@@ -5,6 +5,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Module parameter workers: threads that an owner begins with. */
@@ -88,6 +89,7 @@ static void drop_owner(struct vhx_dev *dev)
 		WRITE_ONCE(dev->features[i], 0);
 	mmdrop(dev->mm);
 	dev->mm = NULL;
+	trace_vhx_owner_reset(dev);
 	WRITE_ONCE(dev->owner, 0);
 	dev->nr_owners++;
 }
@@ -131,7 +133,7 @@ static bool has_tasks(const struct vhx_dev *dev)
 /* Return: 0 or as vhx_worker_create(). */
 static int create_worker(struct vhx_dev *dev, unsigned int id)
 {
-	struct vhx_worker *worker = vhx_worker_create(id, has_tasks(dev));
+	struct vhx_worker *worker = vhx_worker_create(dev->id, id, has_tasks(dev));
 
 	if (IS_ERR(worker))
 		return PTR_ERR(worker);
@@ -169,6 +171,7 @@ int vhx_dev_set_owner(struct vhx_dev *dev)
 	mmgrab(current->mm);
 	dev->mm = current->mm;
 	WRITE_ONCE(dev->owner, current->tgid);
+	trace_vhx_owner_set(dev);
 	return 0;
 }
 

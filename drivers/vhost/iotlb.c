@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Module parameter max_iotlb_entries. */
@@ -117,6 +118,7 @@ static void take_out(struct vhx_dev *dev, u64 first, u64 last,
 	remove_overlaps(iotlb->map, first, last, &removed);
 	remove_oldest(iotlb->map, nr_old, &removed);
 	spin_unlock(&iotlb->lock);
+	trace_vhx_iotlb_evict(dev, nr_old);
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++) {
 		vhx_xlate_forget_hits(&vq->mem.xlate);
 		list_for_each_entry(range, &removed, age)
@@ -221,11 +223,13 @@ static int take_message(struct vhx_dev *dev, const struct vhost_iotlb_msg *msg)
 		return -EFAULT;
 	switch (msg->type) {
 	case VHOST_IOTLB_UPDATE:
+		trace_vhx_iotlb_update(dev, msg);
 		err = update(dev, msg);
 		if (err == -ENOMEM)
 			ask_again(dev, msg->iova, last);
 		return err ? -EFAULT : 0;
 	case VHOST_IOTLB_INVALIDATE:
+		trace_vhx_iotlb_invalidate(dev, msg);
 		invalidate(dev, msg->iova, last);
 		return 0;
 	default:

@@ -6,6 +6,7 @@
 #include <linux/string.h>
 #include <linux/virtio_net.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Module parameter features: what a file offers unless it is told otherwise. */
@@ -109,11 +110,14 @@ static void tell_log(struct vhx_vq *vq)
 /* Return: whether it is to run once more. */
 static bool run_once(struct vhx_vq *vq)
 {
-	int err = vhx_vq_prepare(vq);
+	int err;
 
+	trace_vhx_run_enter(vq);
+	err = vhx_vq_prepare(vq);
 	if (!err)
 		err = vhx_index_of(vq) == VHX_TXQ ? vhx_tx_run(vq) :
 						    vhx_rx_run(vq);
+	trace_vhx_run_exit(vq, err);
 	if (err)
 		return vhx_run_fail(vq, err);
 	vq->nr_retries = 0;
@@ -290,6 +294,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 		set_header(vq, *backend);
 	else if (vq->backend)
 		vhx_vq_stop(vq);
+	trace_vhx_backend_set(vq, vq->backend, *backend);
 	spin_lock(&vq->backend_lock);
 	swap(vq->backend, *backend);
 	spin_unlock(&vq->backend_lock);

@@ -10,6 +10,7 @@
 #include <linux/printk.h>
 #include <linux/spinlock.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Module parameter log_lines. */
@@ -33,12 +34,16 @@ int vhx_notify_call(struct vhx_vq *vq)
 
 	if (!ret) {
 		vhx_count(&vq->stats.calls_saved, 1);
+		trace_vhx_call_saved(vq);
 		return 0;
 	}
 	/* A driver that cannot be asked is called: one too many is allowed. */
 	if (vq->call) {
 		vhx_count(&vq->stats.calls, 1);
+		trace_vhx_call(vq, ret);
 		eventfd_signal(vq->call);
+	} else {
+		trace_vhx_call_saved(vq);
 	}
 	return min(ret, 0);
 }
@@ -115,6 +120,7 @@ void vhx_notify_log(struct vhx_vq *vq, int err, enum vhx_cause cause)
 void vhx_notify_error(struct vhx_vq *vq, int err, enum vhx_cause cause)
 {
 	vhx_count(&vq->stats.errors, 1);
+	trace_vhx_ring_fail(vq, err, cause);
 	if (vq->err)
 		eventfd_signal(vq->err);
 	vhx_notify_log(vq, err, cause);

@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 
 #include "poll.h"
+#include "trace.h"
 
 DEFINE_STATIC_KEY_FALSE(vhx_poll_is_timing);
 
@@ -27,6 +28,10 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 	}
 	if (static_branch_unlikely(&vhx_poll_is_timing) && !READ_ONCE(poll->first))
 		cmpxchg(&poll->first, 0, ktime_get_ns());
+	if (poll->is_kick)
+		trace_vhx_kick(poll->work);
+	else
+		trace_vhx_backend_ready(poll->work);
 	vhx_worker_queue(poll->work);
 	return 0;
 }
@@ -54,6 +59,7 @@ void vhx_poll_init(struct vhx_poll *poll, struct vhx_work *work,
 	poll->wqh = NULL;
 	poll->work = work;
 	poll->events = events;
+	poll->is_kick = false;
 	poll->wakes = 0;
 	poll->is_timed = false;
 	poll->woke = 0;

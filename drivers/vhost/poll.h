@@ -15,6 +15,7 @@
  * @wqh: the queue, NULL when not waiting
  * @work: what to queue
  * @events: EPOLL* that count
+ * @is_kick: readiness is a kick, else the backend's
  * @wakes: how often it queued @work; written under the lock of @wqh
  * @is_timed: the next wake-up is to be timed; no bool, see vhx_dev.has_msg_v2
  * @woke: when the last one came that was, in ns
@@ -26,6 +27,7 @@ struct vhx_poll {
 	wait_queue_head_t *wqh;
 	struct vhx_work *work;
 	__poll_t events;
+	bool is_kick;
 	u64 wakes;
 	u8 is_timed;
 	u64 woke;

@@ -5,6 +5,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /*
@@ -69,6 +70,7 @@ int vhx_run_publish(struct vhx_vq *vq)
 	err = vq->ring.ops->complete(&vq->ring, vq->used, vq->nr_used);
 	if (err)
 		return err;
+	trace_vhx_complete(vq, vq->nr_used);
 	if (static_branch_unlikely(&vhx_poll_is_timing))
 		vhx_latency_publish(vq);
 	vhx_count_burst(&vq->stats);
@@ -116,6 +118,7 @@ int vhx_run_wait_backend(struct vhx_vq *vq)
 	if (ret < 0 && backend->ops->clear_error &&
 	    backend->ops->clear_error(backend))
 		ret = vhx_poll_start(&vq->backend_poll, backend->file);
+	trace_vhx_backend_wait(vq, ret);
 	if (ret < 0)
 		return vhx_ring_fail(&vq->ring, ret, VHX_CAUSE_BACKEND_ERROR);
 	if (!ret) {
@@ -152,6 +155,7 @@ bool vhx_run_may_retry(const struct vhx_vq *vq)
  */
 void vhx_run_drop(struct vhx_vq *vq, enum vhx_drop reason, unsigned int nr)
 {
+	trace_vhx_drop(vq, reason, nr);
 	vhx_count(&vq->stats.drop[reason], nr);
 }
 
@@ -203,11 +207,12 @@ static bool comes_again(const struct vhx_vq *vq, int err)
 	return (err == -EFAULT || err == -ENOMEM) && vhx_run_may_retry(vq);
 }
 
-static void retry_later(struct vhx_vq *vq)
+static void retry_later(struct vhx_vq *vq, int err)
 {
 	/* A kick may have run the ring before it is time. */
 	if (schedule_delayed_work(&vq->retry,
 				  msecs_to_jiffies(1 << vq->nr_retries))) {
+		trace_vhx_ring_retry(vq, err, 1 << vq->nr_retries);
 		vq->nr_retries++;
 		vhx_count(&vq->stats.retries, 1);
 	}
@@ -240,7 +245,7 @@ static bool stop(struct vhx_vq *vq, int err)
 	if (vq->mem.is_ready) {
 		ret = ring->ops->arm(ring);
 		if (comes_again(vq, ret)) {
-			retry_later(vq);
+			retry_later(vq, ret);
 			return false;
 		}
 		/* Or it was asked in just this way before this look. */
@@ -288,7 +293,7 @@ bool vhx_run_fail(struct vhx_vq *vq, int err)
 		return true;
 	if (!comes_again(vq, err))
 		return stop(vq, err);
-	retry_later(vq);
+	retry_later(vq, err);
 	return false;
 }
 

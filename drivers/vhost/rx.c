@@ -8,6 +8,7 @@
 #include <linux/uio.h>
 #include <linux/virtio_net.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Not an errno of any call below. */
@@ -71,6 +72,7 @@ static int fetch_more(struct vhx_vq *vq, struct frame *frame)
 	vq->burst.nr = 0;
 	for (turn = 0; turn < FETCHES_MAX; turn++) {
 		ret = ring->ops->fetch(ring, &vq->burst, want);
+		trace_vhx_fetch(vq, ret);
 		if (ret) {
 			vq->kicks_served = vq->kicks;
 			return ret;
@@ -237,6 +239,7 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 	vq->nr_used += frame.nr_chains;
 	vhx_count(&vq->stats.frames, 1);
 	vhx_count(&vq->stats.bytes, frame.len - vq->hlen);
+	trace_vhx_receive(vq, 1, frame.len - vq->hlen);
 	return vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
 }
 
@@ -321,6 +324,7 @@ static int move_burst(struct vhx_vq *vq, size_t len, unsigned int *offer,
 	sum = stage(vq, nr);
 	vhx_count(&vq->stats.frames, nr);
 	vhx_count(&vq->stats.bytes, sum - nr * vq->hlen);
+	trace_vhx_receive(vq, nr, sum - nr * vq->hlen);
 	*bytes += sum;
 	ret = vq->nr_used < VHX_BURST_MAX ? 0 : vhx_run_publish(vq);
 	return ret ?: nr;

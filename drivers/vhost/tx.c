@@ -3,6 +3,7 @@
 #include <linux/if_ether.h>
 #include <linux/uio.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /* Bytes of frames that a backend is asked to take together. */
@@ -116,6 +117,7 @@ static int send_burst(struct vhx_vq *vq)
 	if (i)
 		vhx_wait_end(&vq->stats.host);
 	lost = vq->backend->ops->flush(vq->backend);
+	trace_vhx_send(vq, i, frames - lost, bytes - frames * vq->hlen);
 	vhx_count(&vq->stats.frames, frames - lost);
 	vhx_count(&vq->stats.bytes, bytes - frames * vq->hlen);
 	if (unlikely(lost))
@@ -164,6 +166,7 @@ static int send_all(struct vhx_vq *vq)
 		}
 		vq->kicks_served = vq->kicks;
 		frames += ret;
+		trace_vhx_fetch(vq, ret);
 		ret = send_burst(vq);
 		if (ret < 0)
 			return ret;

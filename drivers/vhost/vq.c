@@ -8,6 +8,7 @@
 #include <linux/log2.h>
 #include <linux/uaccess.h>
 
+#include "trace.h"
 #include "vhx.h"
 
 /**
@@ -33,6 +34,7 @@ void vhx_vq_init(struct vhx_vq *vq, struct vhx_dev *dev,
 	vhx_work_init(&vq->work, run);
 	vhx_run_init(vq);
 	vhx_poll_init(&vq->kick_poll, &vq->work, EPOLLIN);
+	vq->kick_poll.is_kick = true;
 	vhx_poll_init(&vq->backend_poll, &vq->work,
 		      vhx_index_of(vq) == VHX_TXQ ? EPOLLOUT : EPOLLIN);
 }
@@ -284,6 +286,7 @@ int vhx_vq_start(struct vhx_vq *vq)
 		vhx_xlate_forget_misses(&vq->mem.xlate);
 		return -EFAULT;
 	}
+	trace_vhx_ring_start(vq);
 	return 0;
 }
 
@@ -299,6 +302,7 @@ void vhx_vq_stop(struct vhx_vq *vq)
 	vq->base = vq->ring.ops->base(&vq->ring);
 	vq->has_base = true;
 	vhx_xlate_forget_misses(&vq->mem.xlate);
+	trace_vhx_ring_stop(vq);
 }
 
 /**

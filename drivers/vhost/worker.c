@@ -27,6 +27,7 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
+#include "trace.h"
 #include "worker.h"
 
 #define WORK_QUEUED	0
@@ -39,6 +40,10 @@ struct worker_ops {
 
 /**
  * struct vhx_worker - one thread
+ * @dev: number of its device
+ * @id: its own, in the device
+ * @tgid: the owner's pid
+ * @is_asleep: it found nothing to run when it last looked
  * @queue: works to run, newest first
  * @ops: which kind of thread
  * @vtsk: the thread, when it is a vhost_task
@@ -55,6 +60,10 @@ struct worker_ops {
  * @rcu: frees it, for who looks at @tid
  */
 struct vhx_worker {
+	u32 dev;
+	unsigned int id;
+	pid_t tgid;
+	bool is_asleep;
 	struct llist_head queue;
 	const struct worker_ops *ops;
 	struct vhost_task *vtsk;
@@ -80,10 +89,17 @@ static bool run_queue(void *data)
 
 	WRITE_ONCE(worker->tid, current->pid);
 	node = llist_del_all(&worker->queue);
-	if (!node)
+	if (!node) {
+		if (!worker->is_asleep)
+			trace_vhx_worker_sleep(worker->dev, worker->tgid, worker->id);
+		worker->is_asleep = true;
 		return false;
+	}
 
 	__set_current_state(TASK_RUNNING);
+	if (worker->is_asleep)
+		trace_vhx_worker_wake(worker->dev, worker->tgid, worker->id);
+	worker->is_asleep = false;
 	node = llist_reverse_order(node);
 	llist_for_each_entry_safe(work, next, node, node) {
 		clear_bit(WORK_QUEUED, &work->flags);
@@ -289,6 +305,7 @@ static const struct worker_ops kthread_ops = {
 
 /**
  * vhx_worker_create - start a worker for the calling process
+ * @dev: number of the device
  * @id: its number in the device, under VHX_WORKERS_MAX
  * @is_task: a vhost_task, else a kthread
  *
@@ -299,7 +316,7 @@ static const struct worker_ops kthread_ops = {
  * Return: the worker, or ERR_PTR(): -ENOMEM (no memory, or no more threads for
  * the owner), -ERESTARTNOINTR (no thread is made with a signal pending)
  */
-struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
+struct vhx_worker *vhx_worker_create(u32 dev, unsigned int id, bool is_task)
 {
 	struct vhx_worker *worker;
 	char name[32];
@@ -307,6 +324,9 @@ struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task)
 	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
 	if (!worker)
 		return ERR_PTR(-ENOMEM);
+	worker->dev = dev;
+	worker->id = id;
+	worker->tgid = current->tgid;
 	init_llist_head(&worker->queue);
 	worker->kcov_handle = kcov_common_handle();
 	if (id)

@@ -44,7 +44,7 @@ static inline bool vhx_work_is_queued(const struct vhx_work *work)
  */
 #define VHX_KTHREADS_MAX	4
 
-struct vhx_worker *vhx_worker_create(unsigned int id, bool is_task);
+struct vhx_worker *vhx_worker_create(u32 dev, unsigned int id, bool is_task);
 void vhx_worker_destroy(struct vhx_worker *worker);
 pid_t vhx_worker_tid(const struct vhx_work *work);
 bool vhx_worker_is_dead(const struct vhx_worker *worker);

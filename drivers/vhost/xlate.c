@@ -10,6 +10,7 @@
 #include <linux/vhost_types.h>
 
 #include "dirty.h"
+#include "trace.h"
 #include "xlate.h"
 
 /**
@@ -78,6 +79,7 @@ static void add_miss(struct vhx_xlate *xlate, u64 iova, u8 perm, bool is_needed)
 	*miss = (struct vhx_miss){ .iova = iova, .perm = perm };
 	WRITE_ONCE(xlate->nr_misses, xlate->nr_misses + 1);
 	WRITE_ONCE(xlate->asked, xlate->asked + 1);
+	trace_vhx_iotlb_miss(xlate, iova, perm, is_needed);
 	wake_up_interruptible_poll(&xlate->iotlb->wait,
 				   EPOLLIN | EPOLLRDNORM);
 }

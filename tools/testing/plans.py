@@ -36,7 +36,7 @@ SHARDS = {
         "worker_cgroup_test,busypoll_test,autopoll_test,worker_life_test,"
         "packet_test,endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
-        "hostile_test,leak_test,features_test",
+        "hostile_test,leak_test,features_test,trace_test",
         "fault_test",
     ),
     "kcsan": (

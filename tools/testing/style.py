@@ -24,6 +24,7 @@ CACHE = Path(os.environ.get("VHX_CACHE") or Path(
     os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vhx"))
 CASES = {}
 TESTS = "tools/testing/"
+TRACE_HEADER = "drivers/vhost/trace.h"
 # Copied from the kernel as they are.
 FOREIGN = TESTS + "selftests/kselftest"
 COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
@@ -186,6 +187,11 @@ ACCEPTED = {
     "messages are not split": "LONG_LINE_STRING",
     "lists that are read more than once": "COMPLEX_MACRO MACRO_ARG_REUSE",
 }
+ACCEPTED_TRACE = {
+    "the layout of TRACE_EVENT(), and macros that are parts of one":
+        "BRACKET_SPACE COMPLEX_MACRO MACRO_ARG_REUSE OPEN_ENDED_LINE "
+        "PARENTHESIS_ALIGNMENT",
+}
 ACCEPTED_USER = {
     "only the kernel has what it asks for": "ARRAY_SIZE MINMAX STRCPY STRNCPY "
         "PREFER_DEFINED_ATTRIBUTE_MACRO VOLATILE",
@@ -253,8 +259,14 @@ def checkpatch_library():
 
 @case("style.c.checkpatch_module_ok")
 def checkpatch_module():
-    return checkpatch("module", sources("c", under=["drivers/", "include/"]),
-                      ACCEPTED)
+    names = sources("c", under=["drivers/", "include/"])
+    names.remove(TRACE_HEADER)
+    return checkpatch("module", names, ACCEPTED)
+
+
+@case("style.c.checkpatch_tracepoints_ok")
+def checkpatch_tracepoints():
+    return checkpatch("tracepoints", [TRACE_HEADER], ACCEPTED, ACCEPTED_TRACE)
 
 
 def last_release():
