@@ -350,6 +350,21 @@ def stage_smoke(kernel="6.1"):
     show(f"{out}/vhx_net.tap", f"{kernel}.vhx_net.")
 
 
+def trace_root(kernel):
+    """Of the suite whose kernel it is."""
+    return "trace-bookworm" if base(kernel) == "6.1" else "trace-trixie"
+
+
+def stage_trace(kernel):
+    """Tracepoints by bpftrace, trace-cmd and perf of the kernel's suite."""
+    is_ok, out = vm_run(f"trace-{kernel}", "-b", "-r", trace_root(kernel), "-t", "600",
+                        kernel, "--", "tools/testing/vm/trace.py",
+                        build_selftests(), trace_root(kernel),
+                        rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* )",
+                                                   rf"\g<1>{kernel}.", line))
+    case(f"trace.{kernel}.kernel_log_clean_ok", is_ok or is_log_clean(out))
+
+
 # -- debug kernels ------------------------------------------------------------
 
 def build_boom(kernel):

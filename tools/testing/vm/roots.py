@@ -20,6 +20,8 @@ PROGRAMS = {
                  "openvswitch-switch-dpdk,librte-mempool-ring23"),
     "dpdk": ("bookworm",
              "dpdk-dev,librte-net-virtio23,librte-mempool-ring23"),
+    "trace-bookworm": ("bookworm", "bpftrace,dash,linux-perf,trace-cmd"),
+    "trace-trixie": ("trixie", "bpftrace,dash,linux-perf,trace-cmd"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # The hooks of mmdebstrap get the root as $1
