@@ -63,13 +63,14 @@ static unsigned int give(struct lane *lane, unsigned int queue,
 			 struct vhx_pkt *const *pkts, unsigned int nr)
 {
 	struct vhx_device *dev = lane->port->dev;
+	const size_t size = offsetof(struct vhx_queue_stats, drop_short);
 	struct vhx_queue_stats before, after;
 	uint64_t frames;
 
-	if (vhx_queue_get_stats(dev, queue, &before, sizeof(before)))
+	if (vhx_queue_get_stats(dev, queue, &before, size))
 		return 0;
 	nr = vhx_enqueue_burst(dev, queue, pkts, nr);
-	vhx_queue_get_stats(dev, queue, &after, sizeof(after));
+	vhx_queue_get_stats(dev, queue, &after, size);
 	frames = after.frames - before.frames;
 	lane->stats.tx += frames;
 	lane->stats.tx_bytes += after.bytes - before.bytes;

@@ -41,9 +41,10 @@ static inline struct vhx_queue *vhx_burst_enter(struct vhx_device *dev, unsigned
 	queue = dev->queue[index];
 	if (!vhx_queue_trylock(queue))
 		return NULL;
-	if (likely(queue->runs && queue->is_taken_up)) {
-		if (likely(queue->is_ready))
-			return queue;
+	/* In one comparison, as they mostly are. */
+	if (likely(queue->runs & queue->is_taken_up & queue->is_ready))
+		return queue;
+	if (queue->runs && queue->is_taken_up) {
 		err = vhx_queue_lacks_memory(queue) ? -EAGAIN :
 			vhx_queue_find_areas(queue);
 		if (!err)

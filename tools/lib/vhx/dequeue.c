@@ -44,19 +44,34 @@ static u16 swapped(bool is_le, u16 val)
 	return __virtio16_to_cpu(is_le, (__force __virtio16)val);
 }
 
-/* Into host byte order. Without offloads the guest's header says nothing. */
-static void decode_hdr(const struct vhx_queue *queue, struct vhx_net_hdr *hdr)
+/* Into host byte order. */
+static inline void decode_hdr(bool is_le, struct vhx_net_hdr *hdr)
 {
-	bool is_le = queue->ring.is_le;
-
-	if (!queue->has_offload) {
-		memset(hdr, 0, sizeof(*hdr));
+	if (likely(!ring_env_swaps(is_le)))
 		return;
-	}
 	hdr->hdr_len = swapped(is_le, hdr->hdr_len);
 	hdr->gso_size = swapped(is_le, hdr->gso_size);
 	hdr->csum_start = swapped(is_le, hdr->csum_start);
 	hdr->csum_offset = swapped(is_le, hdr->csum_offset);
+}
+
+/* Takes note that it may have any: in memory, since registers are rare here. */
+static inline void note_offloads(struct vhx_queue *queue,
+				 const struct vhx_net_hdr *hdr)
+{
+	u64 all;
+
+	memcpy(&all, hdr, sizeof(all));
+	queue->offloads |= all;
+}
+
+static noinline void count_offloads(struct vhx_queue *queue,
+				    struct vhx_pkt *const *pkts, unsigned int nr)
+{
+	queue->offloads = 0;
+	for (; nr--; pkts++)
+		vhx_counts_offloads(&queue->counts, (*pkts)->hdr.flags,
+				    (*pkts)->hdr.gso_type);
 }
 
 /* Copies all behind a header, which is not all. Return: whether it could. */
@@ -111,7 +126,8 @@ static inline unsigned int take_plain(struct vhx_queue *queue, unsigned int at,
 		vhx_burst_copy(pkt->data, ptr + hlen, len);
 		if (unlikely(has_offload)) {
 			memcpy(&pkt->hdr, ptr, sizeof(pkt->hdr));
-			decode_hdr(queue, &pkt->hdr);
+			note_offloads(queue, &pkt->hdr);
+			decode_hdr(queue->ring.is_le, &pkt->hdr);
 		} else {
 			memset(&pkt->hdr, 0, sizeof(pkt->hdr));
 		}
@@ -119,6 +135,9 @@ static inline unsigned int take_plain(struct vhx_queue *queue, unsigned int at,
 		sum += len;
 	}
 	*bytes += sum;
+	if (unlikely(queue->offloads))
+		count_offloads(queue, pkts - (desc - first),
+			       (unsigned int)(desc - first));
 	return (unsigned int)(desc - first);
 }
 
@@ -167,16 +186,19 @@ static int take_frame(struct vhx_queue *queue, const struct vhx_chain *chain,
 	int err;
 
 	if (unlikely(chain->nr_in)) {
-		queue->stats.drop_format++;
+		queue->counts.stats.drop_writable++;
 		return 0;
 	}
-	if (unlikely(chain->out_len < hlen + ETH_HLEN ||
-		     len > VHX_FRAME_LEN_MAX)) {
-		queue->stats.drop_size++;
+	if (unlikely(chain->out_len < hlen + ETH_HLEN)) {
+		queue->counts.stats.drop_short++;
+		return 0;
+	}
+	if (unlikely(len > VHX_FRAME_LEN_MAX)) {
+		queue->counts.stats.drop_long++;
 		return 0;
 	}
 	if (unlikely(len > pkt->room)) {
-		queue->stats.drop_room++;
+		queue->counts.stats.drop_pkt_room++;
 		return 0;
 	}
 	if (chain->nr_out == 1) {
@@ -196,13 +218,21 @@ static int take_frame(struct vhx_queue *queue, const struct vhx_chain *chain,
 	if (err)
 		return vhx_burst_fail_xlate(queue, err);
 out:
-	decode_hdr(queue, &pkt->hdr);
+	/* Without offloads the guest's header says nothing. */
+	if (!queue->has_offload)
+		memset(&pkt->hdr, 0, sizeof(pkt->hdr));
+	decode_hdr(queue->ring.is_le, &pkt->hdr);
+	count_offloads(queue, &pkt, 1);
 	pkt->len = len;
 	return 1;
 }
 
-/* Completes @nr buffers of the burst in work; the others are handed back. */
-static inline int complete_taken(struct vhx_queue *queue, unsigned int nr)
+/*
+ * Completes @nr buffers of the burst in work, which @taken frames came of; the others
+ * are handed back.
+ */
+static inline int complete_taken(struct vhx_queue *queue, unsigned int nr,
+				 unsigned int taken)
 {
 	struct vhx_burst *burst = &queue->burst;
 	int err;
@@ -212,11 +242,13 @@ static inline int complete_taken(struct vhx_queue *queue, unsigned int nr)
 	if (!nr)
 		return 0;
 	err = queue->ring.ops->complete(&queue->ring, burst->used, nr);
-	if (err)
+	if (unlikely(err)) {
 		vhx_ring_unfetch(&queue->ring, burst, 0);
-	else
-		vhx_notify_call(queue);
-	return err;
+		return err;
+	}
+	queue->counts.bursts_of[taken]++;
+	vhx_notify_call(queue);
+	return 0;
 }
 
 /* What stands behind the chain whose translation was asked for. */
@@ -239,11 +271,11 @@ static void want_rest(struct vhx_queue *queue, unsigned int i)
 static inline unsigned int end_burst(struct vhx_queue *queue, unsigned int nr,
 				     unsigned int taken, u64 bytes, int err)
 {
-	int ret = complete_taken(queue, nr);
+	int ret = complete_taken(queue, nr, taken);
 
 	if (likely(!ret)) {
-		queue->stats.frames += taken;
-		queue->stats.bytes += bytes;
+		queue->counts.stats.frames += taken;
+		queue->counts.stats.bytes += bytes;
 	} else {
 		/* What was not given back comes again. */
 		taken = 0;
@@ -329,8 +361,8 @@ bool vhx_queue_discard(struct vhx_queue *queue)
 			ret = ring->ops->fetch(ring, &queue->burst,
 					       VHX_PKTS_MAX);
 		if (ret > 0) {
-			queue->stats.drop_disabled += (unsigned int)ret;
-			ret = complete_taken(queue, (unsigned int)ret);
+			queue->counts.stats.drop_disabled += (unsigned int)ret;
+			ret = complete_taken(queue, (unsigned int)ret, 0);
 		} else if (!ret) {
 			ret = ring->ops->arm(ring);
 			if (!ret)

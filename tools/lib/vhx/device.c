@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "driver.h"
+#include "notify.h"
 #include "session.h"
 
 /**
@@ -288,8 +289,7 @@ static void wake_users(struct vhx_device *dev)
 
 	for (i = 0; i < dev->nr_queues; i++)
 		if (dev->queue[i]->is_started)
-			vhx_signal(&dev->driver->session->signals,
-				   dev->queue[i]->kick);
+			vhx_notify_user(dev->queue[i]);
 }
 
 /**

@@ -12,13 +12,15 @@
  * struct vhx_dirty - the log as one queue writes it
  * @log: the bitmap, or NULL: nothing is logged
  * @len: bytes at @log
+ * @pages: marked so far
  */
 struct vhx_dirty {
 	u8 *log;
 	u64 len;
+	u64 pages;
 };
 
-void vhx_dirty_set(const struct vhx_dirty *dirty, u64 gpa, u64 len);
+void vhx_dirty_set(struct vhx_dirty *dirty, u64 gpa, u64 len);
 
 /**
  * vhx_dirty_log - log a write that was made
@@ -28,7 +30,7 @@ void vhx_dirty_set(const struct vhx_dirty *dirty, u64 gpa, u64 len);
  *
  * Context: the queue is locked
  */
-static inline void vhx_dirty_log(const struct vhx_dirty *dirty, u64 gpa,
+static inline void vhx_dirty_log(struct vhx_dirty *dirty, u64 gpa,
 				 u64 len)
 {
 	if (unlikely(dirty->log))

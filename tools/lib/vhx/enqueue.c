@@ -108,8 +108,8 @@ static noinline bool put_pieces(struct vhx_queue *queue,
 	}
 	queue->cursor += nr;
 	queue->nr_used += nr;
-	queue->stats.frames++;
-	queue->stats.bytes += pkt->len;
+	queue->counts.stats.frames++;
+	queue->counts.stats.bytes += pkt->len;
 	return true;
 }
 
@@ -151,8 +151,8 @@ static noinline unsigned int put_plain(struct vhx_queue *queue,
 	}
 	queue->cursor += (unsigned int)i;
 	queue->nr_used += (unsigned int)i;
-	queue->stats.frames += i;
-	queue->stats.bytes += bytes;
+	queue->counts.stats.frames += i;
+	queue->counts.stats.bytes += bytes;
 	return (unsigned int)i;
 }
 
@@ -168,7 +168,10 @@ static int put_frame(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 {
 	if (is_len_right(pkt))
 		return vhx_enqueue_any(queue, pkt, want);
-	queue->stats.drop_size++;
+	if (pkt->len < ETH_HLEN)
+		queue->counts.stats.drop_short++;
+	else
+		queue->counts.stats.drop_long++;
 	return 0;
 }
 
@@ -218,8 +221,9 @@ static int put_some(struct vhx_queue *queue, struct vhx_pkt *const *pkts,
 	return 0;
 }
 
-/* Publishes what is staged in @used, or hands it back. */
-static inline int publish(struct vhx_queue *queue, const struct vhx_used *used)
+/* Publishes what is staged in @used, of @frames of them, or hands it back. */
+static inline int publish(struct vhx_queue *queue, const struct vhx_used *used,
+			  u64 frames)
 {
 	unsigned int nr = queue->nr_used;
 	int err;
@@ -229,6 +233,8 @@ static inline int publish(struct vhx_queue *queue, const struct vhx_used *used)
 	queue->nr_used = 0;
 	err = queue->ring.ops->complete(&queue->ring, used, nr);
 	if (likely(!err)) {
+		queue->counts.bursts_of[frames]++;
+		vhx_counts_end_wait_if_any(&queue->counts);
 		vhx_notify_call(queue);
 		return 0;
 	}
@@ -236,6 +242,15 @@ static inline int publish(struct vhx_queue *queue, const struct vhx_used *used)
 	queue->cursor = 0;
 	queue->burst.nr = 0;
 	return err;
+}
+
+/* The same of what was staged since @frames were counted. */
+static int publish_staged(struct vhx_queue *queue, u64 *frames)
+{
+	u64 before = *frames;
+
+	*frames = queue->counts.stats.frames;
+	return publish(queue, queue->used, *frames - before);
 }
 
 /*
@@ -267,12 +282,13 @@ static noinline unsigned int put_others(struct vhx_queue *queue,
 					unsigned int nr, unsigned int i,
 					int err)
 {
+	u64 frames = queue->counts.stats.frames - i;
 	int ret;
 
 	memcpy(queue->used, queue->burst.used, i * sizeof(*queue->used));
 	while (i < nr && !err) {
 		if (unlikely(queue->share < 0)) {
-			queue->stats.drop_share += nr - i;
+			queue->counts.stats.drop_share += nr - i;
 			i = nr;
 			break;
 		}
@@ -280,12 +296,14 @@ static noinline unsigned int put_others(struct vhx_queue *queue,
 			err = vhx_enqueue_fetch(queue, nr - i);
 		/* Of long frames: there is room for one more. */
 		else if (unlikely(queue->nr_used >= VHX_BURST_MAX))
-			err = publish(queue, queue->used);
+			err = publish_staged(queue, &frames);
 		else
 			err = put_some(queue, pkts, nr, &i);
 	}
 	vhx_enqueue_give_back(queue);
-	ret = publish(queue, queue->used);
+	ret = publish_staged(queue, &frames);
+	if (err == VHX_NO_BUFFERS)
+		vhx_counts_begin_wait(&queue->counts);
 	if (err >= 0 && ret)
 		err = ret;
 	if (unlikely(err < 0))
@@ -311,7 +329,7 @@ static inline unsigned int enqueue(struct vhx_queue *queue,
 	if (unlikely(i < nr))
 		return put_others(queue, pkts, nr, i, err);
 	/* None of the burst is left over. */
-	err = publish(queue, burst->used);
+	err = publish(queue, burst->used, i);
 	if (unlikely(err))
 		vhx_queue_fail(queue, err);
 	return i;

@@ -270,13 +270,13 @@ int vhx_enqueue_any(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 		add_patch(&frame, 11, 0);
 	}
 	if (!encode_hdr(queue, &frame)) {
-		queue->stats.drop_offload++;
+		queue->counts.stats.drop_offload++;
 		return 0;
 	}
 	while (!err && frame.done < frame.len) {
 		if (frame.nr_chains == max || frame.nr_fetches == FETCHES_MAX ||
 		    queue->share < 0) {
-			queue->stats.drop_room++;
+			queue->counts.stats.drop_room++;
 			give_back(queue, &frame);
 			return 0;
 		}
@@ -287,8 +287,11 @@ int vhx_enqueue_any(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 		return err;
 	}
 	apply_patches(queue, &frame);
+	if (frame.hdr[0] | frame.hdr[1])
+		vhx_counts_offloads(&queue->counts, frame.hdr[0],
+				    frame.hdr[1]);
 	queue->nr_used += frame.nr_chains;
-	queue->stats.frames++;
-	queue->stats.bytes += pkt->len;
+	queue->counts.stats.frames++;
+	queue->counts.stats.bytes += pkt->len;
 	return 0;
 }

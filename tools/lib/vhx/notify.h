@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Calls to the guest. */
+/* Calls to the guest, and to the user. */
 #ifndef VHX_NOTIFY_H
 #define VHX_NOTIFY_H
 
@@ -7,6 +7,8 @@
 
 /* notify.c: with the queue locked */
 void vhx_notify_signal(struct vhx_queue *queue);
+/* with the session locked, and the queue not */
+void vhx_notify_user(struct vhx_queue *queue);
 
 /**
  * vhx_notify_call - signal the guest, if it wants that
@@ -19,11 +21,13 @@ static inline void vhx_notify_call(struct vhx_queue *queue)
 	int ret = queue->ring.ops->call_needed(&queue->ring);
 
 	if (likely(!ret))
-		queue->stats.calls_saved++;
-	else if (ret > 0)
+		return;
+	if (ret > 0) {
 		vhx_notify_signal(queue);
-	else
-		vhx_queue_fail(queue, ret);
+		return;
+	}
+	queue->counts.calls_failed++;
+	vhx_queue_fail(queue, ret);
 }
 
 #endif /* VHX_NOTIFY_H */

@@ -180,12 +180,16 @@ void vhx_queue_fail(struct vhx_queue *queue, int err)
 {
 	/* The client was asked for an address, and its answer goes on. */
 	if (err == -EAGAIN) {
+		/* Without an IOTLB it is a region that is being replaced. */
+		queue->counts.stats.iotlb_waits +=
+			queue->mem.xlate.iotlb && !queue->waits;
 		queue->waits = true;
 		return;
 	}
 	queue->is_broken = true;
 	queue->runs = false;
-	queue->stats.errors++;
+	queue->counts.stats.errors++;
+	queue->counts.stops[queue->ring.cause]++;
 	queue->why_broken = queue->ring.cause;
 	queue->err_broken = err;
 	queue->is_untold = true;
@@ -351,7 +355,7 @@ static void hand_back_kicks(struct vhx_queue *queue)
 		vhx_queue_fail(queue, err);
 	vhx_queue_unlock(queue);
 	if (is_asked)
-		vhx_signal(&queue->dev->driver->session->signals, queue->kick);
+		vhx_notify_user(queue);
 }
 
 /**
@@ -404,6 +408,10 @@ int vhx_queue_start(struct vhx_queue *queue)
 	watch_kick(queue, false);
 	if (queue->is_started)
 		return 0;
+	vhx_queue_lock(queue);
+	queue->why_broken = VHX_CAUSE_NONE;
+	vhx_counts_watch_kicks(&queue->counts, queue->kick);
+	vhx_queue_unlock(queue);
 	queue->is_started = true;
 	err = vhx_queue_take_up(queue);
 	vhx_device_update(queue->dev);
@@ -422,6 +430,8 @@ void vhx_queue_stop(struct vhx_queue *queue)
 	queue->is_started = false;
 	vhx_device_update(queue->dev);
 	vhx_queue_lock(queue);
+	vhx_counts_unwatch_kicks(&queue->counts, queue->kick);
+	vhx_counts_end_wait(&queue->counts);
 	if (queue->is_taken_up)
 		queue->base = queue->ring.ops->base(&queue->ring);
 	queue->is_taken_up = false;
@@ -479,6 +489,18 @@ int vhx_queue_set_endian(struct vhx_queue *queue, bool is_be)
 	return 0;
 }
 
+static void replace_kick(struct vhx_queue *queue, int fd)
+{
+	int old = queue->kick;
+
+	vhx_queue_lock(queue);
+	vhx_counts_replace_kicks(&queue->counts, old, fd);
+	queue->kick = fd;
+	queue->is_polled = fd < 0;
+	vhx_queue_unlock(queue);
+	close_fd(&old);
+}
+
 /**
  * vhx_queue_set_kick - where the guest kicks
  * @queue: the queue, started or not
@@ -496,9 +518,7 @@ int vhx_queue_set_kick(struct vhx_queue *queue, int fd)
 		vhx_device_update(queue->dev);
 	}
 	watch_kick(queue, false);
-	close_fd(&queue->kick);
-	queue->kick = fd;
-	queue->is_polled = fd < 0;
+	replace_kick(queue, fd);
 	queue->is_started = was_started;
 	if (was_started) {
 		vhx_device_update(queue->dev);

@@ -8,6 +8,7 @@
 #include <vhx/vhx.h>
 
 #include "ring/area.h"
+#include "counts.h"
 #include "signal.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
@@ -28,7 +29,8 @@
  * @is_ready: the areas are found; behind an IOTLB they may get lost
  * @is_broken: the guest broke the ring; until it is started again
  * @is_untold: client and user are still to hear of that, by the session
- * @why_broken: for the log
+ * @why_broken: for the log, and for who asks; VHX_CAUSE_NONE: it never was since it
+ *              was started
  * @err_broken: negative errno
  * @waits: a translation is to come, and the kick eventfd is signalled then
  * @wants_kicks: notifications are on
@@ -40,7 +42,7 @@
  * @has_offload: from the guest, its header means something
  * @ring: the engine's half
  * @mem: where the ring lies
- * @stats: counters, read without the lock
+ * @counts: counters, read without the lock
  * @call: eventfd to signal the guest, or -1
  * @uring: signals @call
  * @err: eventfd to signal that the ring is broken, or -1
@@ -57,6 +59,7 @@
  * @is_legacy_be: without VIRTIO_F_VERSION_1 the ring is big-endian
  * @num: entries
  * @base: where to start, while it is stopped
+ * @offloads: dequeue: headers of the frames in work, in one
  * @share: enqueue: descriptors that may be looked at
  * @cursor: enqueue: next chain of @burst
  * @nr_used: enqueue: completed chains in @used that are not published yet
@@ -82,7 +85,7 @@ struct vhx_queue {
 	u32 gso_types;
 	struct vhx_ring ring;
 	struct vhx_mem mem;
-	struct vhx_queue_stats stats;
+	struct vhx_counts counts;
 	int call;
 	struct vhx_uring uring;
 	int err;
@@ -99,6 +102,7 @@ struct vhx_queue {
 	bool is_legacy_be;
 	u32 num;
 	u32 base;
+	u64 offloads;
 	int share;
 	unsigned int cursor;
 	unsigned int nr_used;

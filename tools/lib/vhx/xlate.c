@@ -86,6 +86,7 @@ static int look_up_iotlb(struct vhx_xlate *xlate, u64 iova, u8 perm)
 	region = vhx_region_find_uaddr(xlate->regions, uaddr);
 	if (!region)
 		return -EFAULT;
+	xlate->found++;
 	rest = entry->last - iova;
 	left = region->size - (uaddr - region->uaddr);
 	hit->first = iova;
@@ -160,7 +161,7 @@ int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
  * Return: 0, -EFAULT, -EPERM, -EAGAIN
  */
 int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
-		    u32 len, const struct vhx_dirty *dirty)
+		    u32 len, struct vhx_dirty *dirty)
 {
 	u32 part;
 	u8 *ptr;

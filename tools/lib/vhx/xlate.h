@@ -80,6 +80,7 @@ struct vhx_hit {
  * @nr_misses: how many in @miss
  * @miss: asked for and not answered
  * @asked: misses so far
+ * @found: addresses that were found in @iotlb and not in @hit
  */
 struct vhx_xlate {
 	struct vhx_hit hit;
@@ -88,6 +89,7 @@ struct vhx_xlate {
 	unsigned int nr_misses;
 	struct vhx_miss miss[VHX_MISSES_MAX];
 	u64 asked;
+	u64 found;
 };
 
 void vhx_xlate_reset(struct vhx_xlate *xlate, const struct vhx_regions *regions,
@@ -97,7 +99,7 @@ void vhx_xlate_answer(struct vhx_xlate *xlate,
 int vhx_xlate_look_up(struct vhx_xlate *xlate, u64 addr, u8 perm);
 int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len);
 int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
-		    u32 len, const struct vhx_dirty *dirty);
+		    u32 len, struct vhx_dirty *dirty);
 void vhx_xlate_want(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm);
 int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 		   u8 **ptr, u64 *gpa);

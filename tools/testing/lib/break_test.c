@@ -127,7 +127,7 @@ TEST_F(flow, no_frame_is_returned_ok)
 		ASSERT_LE(0, vq_pop(vq, NULL));
 	}
 	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, 1, &stats, sizeof(stats)));
-	EXPECT_EQ(1, stats.drop_size);
+	EXPECT_EQ(1, stats.drop_short);
 	EXPECT_EQ(0, tx_one(self, 100, 1, &one_piece));
 }
 

@@ -495,6 +495,7 @@ TEST_F(flow, dirty_log_taken_in_between_ok)
 	} base = { size, 0 };
 	int fd = memfd_create("log", MFD_CLOEXEC);
 	struct vq *vq = &self->f.d.vq[RX];
+	struct vhx_queue_stats stats;
 	uint8_t *buf = self->buf;
 
 	if (!has(&self->f.d, F_MRG))
@@ -525,6 +526,9 @@ TEST_F(flow, dirty_log_taken_in_between_ok)
 	EXPECT_EQ(2, ((struct virtio_net_hdr_mrg_rxbuf *)buf)->num_buffers);
 	EXPECT_TRUE(is_logged(gpa(&self->f.d, buf)));
 	EXPECT_TRUE(is_logged(gpa(&self->f.d, buf + 4096)));
+	/* both buffers, num_buffers and the sum by bytes, and two writes of the ring */
+	ASSERT_EQ(0, vhx_queue_get_stats(self->b.dev, RX, &stats, sizeof(stats)));
+	EXPECT_EQ(2 + 2 + 2 + 2, stats.dirty_pages);
 	munmap(trap.log, size);
 	close(fd);
 }

@@ -491,12 +491,12 @@ TEST_F(proto, iotlb_ok)
 		.iova = 0x10000000, .size = 4096, .uaddr = (uintptr_t)d->mem + 8,
 		.perm = VHOST_ACCESS_RW, .type = VHOST_IOTLB_UPDATE,
 	};
-	struct vhx_queue_stats stats;
+	struct vhx_queue_stats before, stats;
 	char data[2048];
 	struct vhx_pkt pkt = { .data = data, .room = sizeof(data) };
 	struct vhx_pkt *pkts[] = { &pkt };
 	uint8_t frame[1000], *buf;
-	int pair[2], got = 0;
+	int pair[2], got = 0, waits = 0;
 
 	ASSERT_EQ(0, front_connect(&self->f, self->u.path));
 	ASSERT_EQ(0, front_negotiate(&self->f, features));
@@ -523,11 +523,18 @@ TEST_F(proto, iotlb_ok)
 	buf = guest_alloc(d, 1 << 20, 4096);
 	frame_fill(frame, sizeof(frame), false, 3);
 	for (int turn = 0; turn < 3; turn++) {
+		/* in the first it waits since its start, or does not */
+		if (turn == 1) {
+			waits = 0;
+			ASSERT_EQ(0, vhx_queue_get_stats(self->u.dev, 1, &before,
+							 sizeof(before)));
+		}
 		ASSERT_LE(0, tx_add(&d->vq[TX], NULL, frame, sizeof(frame),
 				    &scattered, buf + 3600));
 		vq_publish(&d->vq[TX]);
 		for (got = 0; !got;) {
 			got = (int)vhx_dequeue_burst(self->u.dev, 1, pkts, 1);
+			waits += !got;
 			if (!got)
 				ASSERT_EQ(0, answer(&self->f));
 		}
@@ -537,6 +544,8 @@ TEST_F(proto, iotlb_ok)
 	}
 	ASSERT_EQ(0, vhx_queue_get_stats(self->u.dev, 1, &stats, sizeof(stats)));
 	EXPECT_LT(3, stats.iotlb_misses);
+	EXPECT_LT(3, stats.iotlb_found);
+	EXPECT_EQ((uint64_t)waits, stats.iotlb_waits - before.iotlb_waits);
 	EXPECT_EQ(0, stats.errors);
 
 	/* The next buffer's translation is asked for before its frame comes. */

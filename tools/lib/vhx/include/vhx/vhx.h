@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vhx/stats.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -121,37 +123,6 @@ struct vhx_device_ops {
 	void (*announced)(struct vhx_device *dev, const uint8_t *mac,
 			  void *arg);
 	void (*disconnected)(struct vhx_device *dev, void *arg);
-};
-
-/**
- * struct vhx_queue_stats - counters of one queue since its device came
- * @frames: moved
- * @bytes: of these, without virtio-net headers
- * @drop_size: shorter than header and Ethernet header, or longer than allowed
- * @drop_format: from the guest, in a buffer with a device-writable part
- * @drop_room: longer than the buffers of the guest, or than vhx_pkt.room
- * @drop_offload: to the guest, in need of an offload that it did not accept
- * @drop_disabled: from the guest, while the queue was started and disabled
- * @drop_share: to the guest, whose buffers of very many descriptors had taken
- *              the queue's share of time
- * @calls: signals to the guest
- * @calls_saved: bursts for which the guest wanted no signal
- * @errors: times that the queue stopped because of what the guest wrote there
- * @iotlb_misses: translations asked for
- */
-struct vhx_queue_stats {
-	uint64_t frames;
-	uint64_t bytes;
-	uint64_t drop_size;
-	uint64_t drop_format;
-	uint64_t drop_room;
-	uint64_t drop_offload;
-	uint64_t drop_disabled;
-	uint64_t drop_share;
-	uint64_t calls;
-	uint64_t calls_saved;
-	uint64_t errors;
-	uint64_t iotlb_misses;
 };
 
 /* Of vhx_log_fn: what the operator should see, what explains it. */
@@ -516,18 +487,6 @@ unsigned int vhx_queue_size(const struct vhx_device *dev, unsigned int queue);
  * Return: how many, or 0 if the queue does not run
  */
 unsigned int vhx_queue_depth(struct vhx_device *dev, unsigned int queue);
-
-/**
- * vhx_queue_get_stats - read the counters
- * @dev: the device
- * @queue: a queue
- * @stats: result
- * @size: sizeof(struct vhx_queue_stats); what the library does not have is 0
- *
- * Return: 0, -ENOENT (no such queue)
- */
-int vhx_queue_get_stats(const struct vhx_device *dev, unsigned int queue,
-			struct vhx_queue_stats *stats, size_t size);
 
 /**
  * vhx_sigbus - survive memory that its owner cut off
