@@ -18,11 +18,13 @@
 #include "ctl.h"
 #include "ports.h"
 #include "show.h"
+#include "show_queues.h"
 
 #define LINE_MAX_LEN	1024
 /* Of a client that does not ask, or does not read. */
 #define PATIENCE_S	5
-#define HELP	"show ports, show drops, show macs, each with --json for programs; " \
+#define HELP	"show ports, show drops, show queues, show macs, each with --json for " \
+		"programs; " \
 		"add SPEC, del NAME, help"
 
 /**
@@ -65,6 +67,8 @@ static int show(FILE *out, const char *what, bool is_json)
 		return show_drops(out, is_json);
 	if (!strcmp(what, "macs"))
 		return show_macs(out, is_json);
+	if (!strcmp(what, "queues"))
+		return show_queues(out, is_json);
 	return -EINVAL;
 }
 

@@ -47,8 +47,8 @@ static const char doc[] =
 	"memory=any takes guest memory that is no memfd, nor a file of tmpfs or\n"
 	"hugetlbfs: a guest can make all others wait then.\n"
 	"\n"
-	"vhx-switch ctl asks a running switch: show ports, show drops, show macs (with\n"
-	"--json for programs), add SPEC, del NAME.\n";
+	"vhx-switch ctl asks a running switch: show ports, show drops, show queues,\n"
+	"show macs (with --json for programs), add SPEC, del NAME.\n";
 
 const char *argp_program_version = "vhx-switch " VERSION;
 

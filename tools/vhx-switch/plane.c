@@ -43,6 +43,7 @@ struct port *ports[PORTS_MAX];
  * @lock: what it works with, while it runs a round
  * @thread: its number, and of its lane of each port
  * @id: the thread
+ * @tid: of it, as the kernel calls it
  * @wake: eventfd of its inbox
  * @poller: epoll of @wake, and of kicks of its pairs
  * @buffers: BUFFER_LEN bytes for each frame of a burst
@@ -53,6 +54,7 @@ struct plane {
 	pthread_mutex_t lock;
 	unsigned int thread;
 	pthread_t id;
+	pid_t tid;
 	int wake;
 	int poller;
 	uint8_t *buffers;
@@ -115,6 +117,11 @@ int plane_watch(unsigned int thread, int fd)
 
 	return epoll_ctl(planes[thread].poller, EPOLL_CTL_ADD, fd, &event) ?
 		-errno : 0;
+}
+
+pid_t plane_tid(unsigned int thread)
+{
+	return planes[thread].tid;
 }
 
 void plane_unwatch(unsigned int thread, int fd)
@@ -444,6 +451,7 @@ static void *run(void *arg)
 	bool was_vain = false;
 
 	pthread_mutex_lock(&plane->lock);
+	plane->tid = gettid();
 	while (!is_ending) {
 		give_way(plane);
 		if (serve_all(plane)) {

@@ -12,6 +12,7 @@ void plane_stop(void);
 void plane_lock(void);
 void plane_unlock(void);
 /* with all planes locked */
+pid_t plane_tid(unsigned int thread);
 int plane_watch(unsigned int thread, int fd);
 void plane_unwatch(unsigned int thread, int fd);
 void plane_announce(struct port *from, const uint8_t *mac);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "lanes.h"
 #include "mac.h"
 #include "plane.h"
@@ -76,18 +77,6 @@ static struct snapshot *take_ports(void)
 	return shot;
 }
 
-/* Names come from the command line: nothing but quotes can be wrong in them. */
-static void put_json(FILE *out, const char *text)
-{
-	fputc('"', out);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			fputc('\\', out);
-		fputc((unsigned char)*text < ' ' ? '?' : *text, out);
-	}
-	fputc('"', out);
-}
-
 static const char *state_of(const struct port *port)
 {
 	static const char *const states[] = {
@@ -114,11 +103,6 @@ static uint64_t drops_of(const struct snapshot *shot, unsigned int i)
 	       s->drop_reserved + bad_of(shot, i);
 }
 
-static void put_number(FILE *out, const char *name, uint64_t val)
-{
-	fprintf(out, ", \"%s\": %ju", name, val);
-}
-
 /* Threads that have pairs of it, that of the first pair first. */
 static const char *threads_of(const struct port *port, char text[THREADS_TEXT])
 {
@@ -139,32 +123,32 @@ static void put_port(FILE *out, const struct snapshot *shot, unsigned int i)
 	char threads[THREADS_TEXT];
 
 	fputs("{\"name\": ", out);
-	put_json(out, port->name);
+	json_text(out, port->name);
 	fprintf(out, ", \"kind\": \"%s\", \"path\": ", port->ops->kind);
-	put_json(out, port->path);
+	json_text(out, port->path);
 	fprintf(out, ", \"up\": %s, \"state\": \"%s\", \"why\": ",
 		port->state == PORT_UP ? "true" : "false", state_of(port));
-	put_json(out, port->state == PORT_UP || !port->why ? "" : port->why);
+	json_text(out, port->state == PORT_UP || !port->why ? "" : port->why);
 	fprintf(out, ", \"threads\": [%s]", threads_of(port, threads));
-	put_number(out, "vlan", port->vlan);
-	put_number(out, "rx", s->rx);
-	put_number(out, "rx_bytes", s->rx_bytes);
-	put_number(out, "tx", s->tx);
-	put_number(out, "tx_bytes", s->tx_bytes);
-	put_number(out, "macs", port->nr_macs);
-	put_number(out, "drop_full", s->drop_full);
-	put_number(out, "drop_down", s->drop_down);
-	put_number(out, "drop_guest", s->drop_guest);
-	put_number(out, "drop_vlan", s->drop_vlan);
-	put_number(out, "drop_reserved", s->drop_reserved);
-	put_number(out, "drop_bad", bad_of(shot, i));
+	json_number(out, "vlan", port->vlan);
+	json_number(out, "rx", s->rx);
+	json_number(out, "rx_bytes", s->rx_bytes);
+	json_number(out, "tx", s->tx);
+	json_number(out, "tx_bytes", s->tx_bytes);
+	json_number(out, "macs", port->nr_macs);
+	json_number(out, "drop_full", s->drop_full);
+	json_number(out, "drop_down", s->drop_down);
+	json_number(out, "drop_guest", s->drop_guest);
+	json_number(out, "drop_vlan", s->drop_vlan);
+	json_number(out, "drop_reserved", s->drop_reserved);
+	json_number(out, "drop_bad", bad_of(shot, i));
 	if (port->dev) {
-		put_number(out, "calls", to->calls + from->calls);
-		put_number(out, "errors", to->errors + from->errors);
-		put_number(out, "guest_room", to->drop_room);
-		put_number(out, "guest_offload", to->drop_offload);
-		put_number(out, "guest_share", to->drop_share);
-		put_number(out, "guest_size", to->drop_short + to->drop_long);
+		json_number(out, "calls", to->calls + from->calls);
+		json_number(out, "errors", to->errors + from->errors);
+		json_number(out, "guest_room", to->drop_room);
+		json_number(out, "guest_offload", to->drop_offload);
+		json_number(out, "guest_share", to->drop_share);
+		json_number(out, "guest_size", to->drop_short + to->drop_long);
 	}
 	fputc('}', out);
 }
@@ -253,7 +237,7 @@ static void put_mac(FILE *out, const struct mac_seen *seen, const char *port,
 	}
 	fprintf(out, "%s{\"mac\": \"%s\", \"vlan\": %u, \"age\": %u, \"port\": ",
 		is_first ? "" : ",\n", text, seen->vlan, seen->age_s);
-	put_json(out, port);
+	json_text(out, port);
 	fputc('}', out);
 }
 

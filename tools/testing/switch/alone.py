@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../vm"))
 from bench import Suite  # noqa: E402
+from by_hand import TX, Guest  # noqa: E402
 
 ALL = b"\xff" * 6
 PAY = b"\x08\x00" + b"E" * 60
@@ -123,6 +124,10 @@ class Alone:
     def ports(self):
         return {port["name"]: port for port in
                 json.loads(self.ask("show", "ports", "--json")[1])}
+
+    def rings(self):
+        return {f"{ring['port']}.{ring['ring']}": ring for ring in
+                json.loads(self.ask("show", "queues", "--json")[1])}
 
     def cpu(self):
         with open(f"/proc/{self.proc.pid}/stat") as file:
@@ -338,6 +343,60 @@ class Alone:
                 if (drops["reserved"] != "0") != (not wanted):
                     raise Wrong(str(drops))
 
+    # -- queues ---------------------------------------------------------------
+
+    def expect_ring(self, name, **wanted):
+        def is_so():
+            return wanted.items() <= self.rings().get(name, {}).items()
+
+        with contextlib.suppress(Wrong):
+            until(is_so, "", 5)
+        if not is_so():
+            raise Wrong(f"{name}: not {wanted}: {self.rings().get(name)}")
+
+    def queues(self):
+        """What a guest does is counted, once, and under its name."""
+        frame = ALL + mac(1) + PAY
+        with self.switch(f"vhost-user,name=a b,path={self.path('a')}",
+                         "tap,name=t,ifname=tq"):
+            if self.rings():
+                raise Wrong("nobody has come")
+            guest, wire = Guest(self.path("a")), Wire("tq")
+            guest.send(*[frame] * 5)
+            self.expect_ring("a b.tx0", state="running", format="split", size=256,
+                             frames=5, bytes=5 * len(frame), bursts=1, burst_4=1,
+                             kicks=1, calls=1, calls_saved=0, errors=0, thread=0)
+            tid = self.rings()["a b.tx0"]["worker"]
+            with open(f"/proc/{self.proc.pid}/task/{tid}/comm") as file:
+                if file.read() != "plane-0\n":
+                    raise Wrong(f"worker {tid}")
+            guest.send(frame[:13])
+            self.expect_ring("a b.tx0", frames=5, drop_short=1, kicks=2)
+            guest.give_buffer(0)
+            wire.sock.send(frame)
+            self.expect_ring("a b.rx0", frames=1, bytes=len(frame), burst_1=1,
+                             guest_waits=0)
+            wire.sock.send(frame)
+            self.expect_ring("a b.rx0", frames=1, guest_waits=1)
+            if self.rings()["a b.rx0"]["guest_wait_ns"] <= 0:
+                raise Wrong("it did not take any time")
+            guest.give(TX, 999)
+            guest.kick(TX)
+            self.expect_ring("a b.tx0", state="failed", cause="head out of range",
+                             stop_head=1, errors=1)
+            self.expect_ring("a b.rx0", state="running")
+            said = [line.rsplit(maxsplit=3 if "cause" not in line else 6)
+                    for line in self.ask("show", "queues")[1].splitlines()]
+            for line in (["a b", "tx0", "frames", "5"], ["a b", "tx0", "stop_head", "1"],
+                         ["a b", "tx0", "state", "failed"],
+                         ["a b", "tx0", "cause", "head", "out", "of", "range"]):
+                if line not in said:
+                    raise Wrong(f"{line}: {said}")
+            if [line for line in said if line[2] == "drop_long"]:
+                raise Wrong("a counter that is 0 is told")
+            guest.close()
+            until(lambda: not self.rings(), "its rings are still there")
+
 
 def main():
     alone = Alone(os.path.abspath(sys.argv[1]))
@@ -355,7 +414,7 @@ def main():
             ("rights_of_a_socket_ok", alone.rights_of_a_socket),
             ("hang_up_signal_ok", alone.hang_up_signal),
             ("too_few_descriptors_ok", alone.descriptors),
-            ("threads_ok", alone.threads), *taps):
+            ("threads_ok", alone.threads), ("queues_ok", alone.queues), *taps):
         suite.case(name, case)
     # one port after the other is on another thread
     alone.options_of_all = ("--threads=2",)
