@@ -198,6 +198,7 @@ ACCEPTED_USER = {
     "only the kernel has what it asks for": "ARRAY_SIZE MINMAX STRCPY STRNCPY "
         "PREFER_DEFINED_ATTRIBUTE_MACRO VOLATILE",
     "arrays of char * that a library writes to": "STATIC_CONST_CHAR_ARRAY",
+    "macros that define fields": "TRAILING_SEMICOLON",
 }
 ACCEPTED_TESTS = {
     "what macros of kselftest_harness.h expand to": "BRACES LINE_SPACING "
@@ -255,7 +256,8 @@ def checkpatch_other_tests():
 @case("style.c.checkpatch_library_ok")
 def checkpatch_library():
     return checkpatch("library", sources("c", under=["tools/lib/",
-                                                     "tools/vhx-switch/"]),
+                                                     "tools/vhx-switch/",
+                                                     "tools/vhx-top/"]),
                       ACCEPTED, ACCEPTED_USER)
 
 

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices: what the processes have open, and what is known of each. A source adds
+ * devices to the list; there is one, /proc.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices.h"
+#include "tree.h"
+#include "vm.h"
+
+#define KCMP_FILE	0
+
+static const char *const kind_names[] = {
+	[DEVICE_VHX] = "vhx", [DEVICE_IN_TREE] = "in-tree",
+	[DEVICE_HIDDEN] = "hidden",
+};
+
+/* Return: a word for who serves a device */
+const char *device_kind(enum device_kind kind)
+{
+	return kind_names[kind];
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* A new one behind the others. Return: NULL: no memory */
+static struct device *add(struct devices *devices, const struct proc *proc)
+{
+	size_t nr = devices->nr;
+	struct device *list = devices->list, *device;
+
+	if (!(nr & (nr - 1))) {
+		list = realloc(list, (nr ? 2 * nr : 1) * sizeof(*list));
+		if (!list)
+			return NULL;
+		devices->list = list;
+	}
+	device = &list[devices->nr++];
+	memset(device, 0, sizeof(*device));
+	fdinfo_parse(&device->info, "");
+	device->pid = proc->task.tid;
+	device->start = proc->task.start;
+	vm_read_name(device->vm, sizeof(device->vm), device->pid, proc->task.name);
+	return device;
+}
+
+static void set_worker(struct device *device, unsigned int ring, int tid)
+{
+	struct task *worker = &device->worker[ring];
+
+	device->info.ring[ring].worker = tid;
+	/* A thread is to be seen as a process, too, of which it is the only one. */
+	if (!tid || task_read(worker, tid, tid)) {
+		worker->tid = 0;
+		return;
+	}
+	task_read_times(worker, tid);
+}
+
+/* Two descriptors of one file: the second is no device more. */
+static bool is_same_file(int pid, int one, int other)
+{
+	return tree_is_live() &&
+	       !syscall(SYS_kcmp, pid, pid, KCMP_FILE, one, other);
+}
+
+static bool is_copy(const struct proc *proc, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (is_same_file(proc->task.tid, proc->nodes[k].fd,
+				 proc->nodes[i].fd))
+			return true;
+	return false;
+}
+
+static bool is_worker_of(const struct device *device, int tid)
+{
+	return device->info.ring[RING_RX].worker == tid ||
+	       device->info.ring[RING_TX].worker == tid;
+}
+
+/* Workers that no device of ours has: those of in-tree. Return: how many */
+static size_t others(const struct proc *proc, const struct device *devices,
+		     size_t nr, int *workers)
+{
+	size_t i, k, found = 0;
+
+	for (i = 0; i < proc->nr_workers; i++) {
+		for (k = 0; k < nr; k++)
+			if (is_worker_of(&devices[k], proc->workers[i]))
+				break;
+		if (k == nr)
+			workers[found++] = proc->workers[i];
+	}
+	return found;
+}
+
+static void set_tap(struct device *device, const struct open_tap *tap)
+{
+	unsigned int i;
+
+	for (i = 0; i < RINGS; i++) {
+		strcpy(device->info.ring[i].ifname, tap->ifname);
+		device->info.ring[i].queue = tap->queue;
+	}
+}
+
+/*
+ * In-tree says nothing of a device. Clients open tap and node of one queue pair
+ * after the other, and the worker with the node: if there are as many, the n-th is
+ * taken for the n-th one's.
+ */
+static int guess(const struct proc *proc, struct device *devices, size_t nr)
+{
+	int *workers = calloc(proc->nr_workers + 1, sizeof(*workers));
+	size_t i, k, nr_guessed = 0, nr_workers;
+
+	if (!workers)
+		return -ENOMEM;
+	nr_workers = others(proc, devices, nr, workers);
+	for (i = 0; i < nr; i++)
+		nr_guessed += devices[i].kind == DEVICE_IN_TREE;
+	for (i = 0, k = 0; i < nr; i++) {
+		if (devices[i].kind != DEVICE_IN_TREE)
+			continue;
+		if (nr_workers == nr_guessed) {
+			set_worker(&devices[i], RING_RX, workers[k]);
+			set_worker(&devices[i], RING_TX, workers[k]);
+		}
+		if (proc->nr_taps == nr)
+			set_tap(&devices[i], &proc->taps[i]);
+		k++;
+	}
+	free(workers);
+	return 0;
+}
+
+static int add_node(struct devices *devices, const struct proc *proc, size_t i)
+{
+	struct device *device;
+	unsigned int ring;
+	int err;
+
+	device = add(devices, proc);
+	if (!device)
+		return -ENOMEM;
+	device->fd = proc->nodes[i].fd;
+	strcpy(device->node, proc->nodes[i].path);
+	err = fdinfo_read(&device->info, device->pid, device->fd);
+	if (err == -ENOENT || err == -ESRCH) {
+		devices->nr--;
+		return 0;
+	}
+	device->kind = err ? DEVICE_HIDDEN :
+		device->info.is_vhx ? DEVICE_VHX : DEVICE_IN_TREE;
+	for (ring = 0; device->info.is_vhx && ring < RINGS; ring++)
+		set_worker(device, ring, device->info.ring[ring].worker);
+	return 0;
+}
+
+static int add_seen(struct devices *devices, const struct proc *proc)
+{
+	size_t i, first = devices->nr;
+	int err;
+
+	for (i = 0; i < proc->nr_nodes; i++) {
+		err = is_copy(proc, i) ? 0 : add_node(devices, proc, i);
+		if (err)
+			return err;
+	}
+	if (devices->nr == first)
+		return 0;
+	return guess(proc, devices->list + first, devices->nr - first);
+}
+
+static int add_hidden(struct devices *devices, const struct proc *proc)
+{
+	struct device *device;
+	size_t i;
+
+	for (i = 0; i < proc->nr_workers; i++) {
+		device = add(devices, proc);
+		if (!device)
+			return -ENOMEM;
+		device->kind = DEVICE_HIDDEN;
+		device->fd = (int)i;
+		set_worker(device, RING_RX, proc->workers[i]);
+		set_worker(device, RING_TX, proc->workers[i]);
+	}
+	return 0;
+}
+
+static int read_procs(struct devices *devices)
+{
+	struct procs procs;
+	int err = procs_read(&procs);
+	size_t i;
+
+	for (i = 0; !err && i < procs.nr; i++)
+		err = procs.list[i].is_hidden ?
+			add_hidden(devices, &procs.list[i]) :
+			add_seen(devices, &procs.list[i]);
+	procs_free(&procs);
+	return err;
+}
+
+static bool has_process(const struct devices *devices, int pid)
+{
+	size_t i;
+
+	for (i = 0; i < devices->nr; i++)
+		if (devices->list[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* A child that inherited a descriptor shows a device of its parent's. */
+static void drop_inherited(struct devices *devices)
+{
+	const struct device *device;
+	size_t i, nr = 0;
+
+	for (i = 0; i < devices->nr; i++) {
+		device = &devices->list[i];
+		if (device->kind == DEVICE_VHX && device->info.owner &&
+		    device->info.owner != device->pid &&
+		    has_process(devices, device->info.owner))
+			continue;
+		devices->list[nr++] = *device;
+	}
+	devices->nr = nr;
+}
+
+/* rx has it, unless it alone has no backend. */
+static const char *ifname_of(const struct device *device)
+{
+	const struct ring *ring = device->info.ring;
+
+	return *ring[RING_RX].ifname ? ring[RING_RX].ifname : ring[RING_TX].ifname;
+}
+
+static void read_interfaces(struct devices *devices)
+{
+	struct device *device, *other;
+	size_t i;
+
+	for (i = 0; i < devices->nr; i++) {
+		device = &devices->list[i];
+		netdev_read(&device->net, device->pid, ifname_of(device));
+		device->is_first = true;
+		for (other = devices->list; other < device; other++)
+			if (other->pid == device->pid &&
+			    !strcmp(ifname_of(other), ifname_of(device)))
+				device->is_first = false;
+	}
+	netdev_forget();
+}
+
+/**
+ * devices_read - all devices of this host
+ * @devices: is filled; to be freed in any case
+ *
+ * Return: 0, or -errno: /proc cannot be read, or no memory
+ */
+int devices_read(struct devices *devices)
+{
+	int err;
+
+	memset(devices, 0, sizeof(*devices));
+	devices->ns = now();
+	err = read_procs(devices);
+	drop_inherited(devices);
+	read_interfaces(devices);
+	return err;
+}
+
+/* Let go of what devices_read() found. */
+void devices_free(struct devices *devices)
+{
+	free(devices->list);
+	memset(devices, 0, sizeof(*devices));
+}
+
+/**
+ * devices_find - the same device at another time
+ * @devices: of that time
+ * @key: the device
+ *
+ * Return: it, or NULL: it was not there
+ */
+const struct device *devices_find(const struct devices *devices,
+				  const struct device *key)
+{
+	const struct device *device;
+	size_t i;
+
+	for (i = 0; i < devices->nr; i++) {
+		device = &devices->list[i];
+		if (device->pid == key->pid && device->start == key->start &&
+		    device->fd == key->fd && device->kind == key->kind)
+			return device;
+	}
+	return NULL;
+}

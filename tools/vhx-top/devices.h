@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* All devices of this host at one time, whoever serves them. */
+#ifndef DEVICES_H
+#define DEVICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fdinfo.h"
+#include "netdev.h"
+#include "procs.h"
+#include "task.h"
+
+/* How much is known of a device. */
+enum device_kind {
+	DEVICE_VHX,		/* vhx_net: all that fdinfo has */
+	DEVICE_IN_TREE,		/* vhost_net: worker and tap, by their order */
+	DEVICE_HIDDEN,		/* of another user: its workers alone */
+};
+
+/**
+ * struct device - one queue pair of a guest
+ * @kind: who serves it
+ * @pid: the process that has it
+ * @start: when that began, in ticks since boot
+ * @fd: its descriptor; of a hidden one the number of its worker, from 0
+ * @vm: name of the virtual machine
+ * @node: path of the node, or ""
+ * @info: what the kernel says; of other kinds than DEVICE_VHX only what is known
+ *	from elsewhere: interface, queue and worker of the rings
+ * @worker: of each ring; both may be the same. tid 0: not known
+ * @net: counters of the interface
+ * @is_first: the first device of that interface, which its counters are shown with
+ */
+struct device {
+	enum device_kind kind;
+	int pid;
+	uint64_t start;
+	int fd;
+	char vm[64];
+	char node[NODE_MAX];
+	struct fdinfo info;
+	struct task worker[RINGS];
+	struct netdev net;
+	bool is_first;
+};
+
+/**
+ * struct devices - all of them, by process and descriptor
+ * @list: the devices
+ * @nr: how many
+ * @ns: when they were looked at
+ */
+struct devices {
+	struct device *list;
+	size_t nr;
+	uint64_t ns;
+};
+
+int devices_read(struct devices *devices);
+void devices_free(struct devices *devices);
+const struct device *devices_find(const struct devices *devices,
+				  const struct device *key);
+const char *device_kind(enum device_kind kind);
+
+#endif /* DEVICES_H */
