@@ -63,6 +63,20 @@ int task_read(struct task *task, int pid, int tid)
 	return parse(task, text);
 }
 
+/* Return: whether a file of schedstat has times in it */
+static bool parse_times(struct task *task, const char *text)
+{
+	unsigned long long run, wait, slices;
+
+	if (sscanf(text, "%llu %llu %llu", &run, &wait, &slices) != 3)
+		return false;
+	if (!run && !wait && !slices && task->run_ns)
+		return false;
+	task->run_ns = run;
+	task->wait_ns = wait;
+	return true;
+}
+
 /**
  * task_read_times - its times in ns, where the kernel tells them
  * @task: a thread
@@ -72,16 +86,19 @@ int task_read(struct task *task, int pid, int tid)
  */
 void task_read_times(struct task *task, int pid)
 {
-	unsigned long long run, wait, slices;
 	char text[128];
 
 	tree_read(text, sizeof(text), "/proc/%d/task/%d/schedstat", pid,
 		  task->tid);
-	if (sscanf(text, "%llu %llu %llu", &run, &wait, &slices) != 3)
-		return;
-	if (!run && !wait && !slices && task->run_ns)
-		return;
-	task->run_ns = run;
-	task->wait_ns = wait;
-	task->has_wait = true;
+	task->has_wait = parse_times(task, text);
+}
+
+/* Whether this kernel tells the times of threads: ours did run. */
+bool task_has_times(void)
+{
+	struct task task = { .run_ns = 1 };
+	char text[128];
+
+	tree_read(text, sizeof(text), "/proc/self/schedstat");
+	return parse_times(&task, text);
 }

@@ -32,5 +32,6 @@ struct task {
 
 int task_read(struct task *task, int pid, int tid);
 void task_read_times(struct task *task, int pid);
+bool task_has_times(void);
 
 #endif /* TASK_H */
