@@ -13,6 +13,7 @@
 
 #include "column.h"
 #include "json.h"
+#include "prometheus.h"
 #include "tree.h"
 
 #define SECONDS_MAX	3600
@@ -38,6 +39,7 @@ struct options {
 static const struct option known[] = {
 	{ "once", no_argument, NULL, 'o' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "prometheus", no_argument, NULL, 'p' },
 	{ "delay", required_argument, NULL, 'd' },
 	{ "sort", required_argument, NULL, 's' },
 	{ "reverse", no_argument, NULL, 'r' },
@@ -49,10 +51,12 @@ static const struct option known[] = {
 };
 
 static const char usage[] =
-	"usage: vhx-top [--once | --json] [-d SECONDS] [-s COLUMN] [-r] [-f TEXT]\n"
+	"usage: vhx-top [--once | --json | --prometheus] [-d SECONDS] [-s COLUMN]\n"
+	"               [-r] [-f TEXT]\n"
 	"Who uses vhost-net on this host, and what limits them.\n"
 	"  --once            print a list and end\n"
 	"  --json            the same with all that is known, for programs\n"
+	"  --prometheus      the same in Prometheus' text format\n"
 	"  -d, --delay SECONDS  between two looks; 1\n"
 	"  -s, --sort COLUMN    by the head of a column, such as CPU% or VERDICT\n"
 	"  -r, --reverse        the other way round\n"
@@ -98,6 +102,10 @@ static int set(struct options *options, int key)
 	case 'j':
 		options->is_once = true;
 		options->put = json_put;
+		return 0;
+	case 'p':
+		options->is_once = true;
+		options->put = prometheus_put;
 		return 0;
 	case 'd':
 		return set_seconds(options, optarg);
