@@ -172,11 +172,14 @@ static void parse_line(struct fdinfo *info, char *line)
 {
 	char *val = strchr(line, ':');
 	const char *key;
+	char *end;
 
 	if (!val)
 		return;
 	*val++ = 0;
 	val += strspn(val, " \t");
+	for (end = val + strlen(val); end > val && end[-1] == ' '; end--)
+		end[-1] = 0;
 	key = behind(line, PREFIX);
 	if (key)
 		parse_device(info, key, val);

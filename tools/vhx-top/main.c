@@ -14,6 +14,7 @@
 #include "column.h"
 #include "json.h"
 #include "prometheus.h"
+#include "screen.h"
 #include "tree.h"
 
 #define SECONDS_MAX	3600
@@ -22,18 +23,12 @@
  * struct options - what the command line asks for
  * @put: prints the devices once; NULL: as a list
  * @is_once: whether it prints once
- * @seconds: between two looks
- * @column: to sort by
- * @is_reverse: against its usual order
- * @filter: a text that devices have to have, or ""
+ * @list: pace and order
  */
 struct options {
 	int (*put)(FILE *out, const struct watch *watch);
 	bool is_once;
-	double seconds;
-	unsigned int column;
-	bool is_reverse;
-	const char *filter;
+	struct screen_options list;
 };
 
 static const struct option known[] = {
@@ -54,6 +49,7 @@ static const char usage[] =
 	"usage: vhx-top [--once | --json | --prometheus] [-d SECONDS] [-s COLUMN]\n"
 	"               [-r] [-f TEXT]\n"
 	"Who uses vhost-net on this host, and what limits them.\n"
+	"On a terminal it shows them again and again; h is for help there.\n"
 	"  --once            print a list and end\n"
 	"  --json            the same with all that is known, for programs\n"
 	"  --prometheus      the same in Prometheus' text format\n"
@@ -75,9 +71,9 @@ static int set_seconds(struct options *options, const char *val)
 {
 	char *end;
 
-	options->seconds = strtod(val, &end);
-	if (*end || end == val || !(options->seconds >= 0.1) ||
-	    options->seconds > SECONDS_MAX)
+	options->list.seconds = strtod(val, &end);
+	if (*end || end == val || !(options->list.seconds >= 0.1) ||
+	    options->list.seconds > SECONDS_MAX)
 		return complain("--delay takes 0.1 to 3600 seconds", val);
 	return 0;
 }
@@ -88,7 +84,7 @@ static int set_column(struct options *options, const char *val)
 
 	if (column < 0)
 		return complain("--sort takes the head of a column", val);
-	options->column = (unsigned int)column;
+	options->list.column = (unsigned int)column;
 	return 0;
 }
 
@@ -112,10 +108,10 @@ static int set(struct options *options, int key)
 	case 's':
 		return set_column(options, optarg);
 	case 'r':
-		options->is_reverse = true;
+		options->list.is_reverse = true;
 		return 0;
 	case 'f':
-		options->filter = optarg;
+		options->list.filter = optarg;
 		return 0;
 	case 'R':
 		tree_set_root(optarg);
@@ -172,9 +168,9 @@ static int put_list(FILE *out, const struct watch *watch,
 	if (!views)
 		return -ENOMEM;
 	for (i = 0; i < watch->nr; i++)
-		if (column_match(&watch->views[i], options->filter))
+		if (column_match(&watch->views[i], options->list.filter))
 			views[nr++] = &watch->views[i];
-	column_sort(views, nr, options->column, options->is_reverse);
+	column_sort(views, nr, options->list.column, options->list.is_reverse);
 	column_head(line, width());
 	fprintf(out, "%s\n", line);
 	for (i = 0; i < nr; i++) {
@@ -191,7 +187,7 @@ static int print_once(struct watch *watch, const struct options *options)
 
 	if (err)
 		return err;
-	pause_for(options->seconds);
+	pause_for(options->list.seconds);
 	err = watch_look(watch);
 	if (err)
 		return err;
@@ -208,7 +204,7 @@ static int print_once(struct watch *watch, const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options = {
-		.seconds = 1, .column = COLUMN_PID, .filter = "",
+		.list = { .seconds = 1, .column = COLUMN_PID, .filter = "" },
 	};
 	struct watch watch = { 0 };
 	int status, err;
@@ -217,9 +213,15 @@ int main(int argc, char **argv)
 	status = parse(&options, argc, argv);
 	if (status)
 		return status < 0 ? 0 : status;
-	err = print_once(&watch, &options);
+	if (!options.is_once && (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)))
+		return complain("there is no terminal",
+				"--once, --json or --prometheus");
+	err = options.is_once ? print_once(&watch, &options) :
+		screen_run(&watch, &options.list);
 	watch_end(&watch);
-	if (err)
+	if (err == -ENOTTY)
+		fprintf(stderr, "vhx-top: this terminal ($TERM) is not known; --once\n");
+	else if (err)
 		fprintf(stderr, "vhx-top: %s\n", strerror(-err));
 	return !!err;
 }
