@@ -17,6 +17,7 @@
 
 #define RING		256
 #define LEN		600	/* bytes of a frame */
+#define LONG_LEN	60000	/* of one that costs the worker more than the guest */
 #define PACE_MS		5	/* between two frames where they do not flood */
 #define SNDBUF		65536	/* of a tap with a slow reader */
 #define WORKER_CPU	0
@@ -27,12 +28,14 @@
  * @d: the device
  * @n: its tap
  * @frame: one from the guest, in its memory, header first
+ * @len: bytes of it, without header
  * @seq: frames for the guest so far
  */
 struct scene {
 	struct dev d;
 	struct net n;
 	uint8_t *frame;
+	uint32_t len;
 	uint32_t seq;
 };
 
@@ -58,8 +61,9 @@ static int prepare(struct scene *s)
 		ret = vq_setup(&s->d, i, RING);
 	if (ret)
 		return ret;
-	s->frame = guest_alloc(&s->d, 4096, 64);
-	frame_fill(s->frame + s->d.hdr_len, LEN, false, 1);
+	s->len = LEN;
+	s->frame = guest_alloc(&s->d, 65536, 64);
+	frame_fill(s->frame + s->d.hdr_len, LONG_LEN, false, 1);
 	return 0;
 }
 
@@ -73,7 +77,7 @@ static int start(struct scene *s)
 /* Take back what the device has done, and send @n frames more at most. */
 static void send(struct scene *s, unsigned int n)
 {
-	struct seg seg = { s->frame, s->d.hdr_len + LEN };
+	struct seg seg = { s->frame, s->d.hdr_len + s->len };
 	struct vq *vq = &s->d.vq[TX];
 
 	while (vq_pop(vq, NULL) >= 0)
@@ -116,6 +120,7 @@ static int start_pinned(struct scene *s)
 {
 	int ret = start(s);
 
+	s->len = LONG_LEN;
 	if (!ret)
 		ret = pin(worker_tid(getpid()), WORKER_CPU);
 	return ret ? ret : pin(0, OTHER_CPU);
