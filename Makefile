@@ -25,7 +25,7 @@ help:
 	@echo 'make install      by DKMS when present, else below updates/'
 	@echo 'make uninstall    in-tree vhost_net serves again'
 	@echo 'make sign         sign vhx_net.ko with KEY and CERT'
-	@echo 'make tools        libvhx and vhx-switch into OUTPUT (/tmp/vhx-tools)'
+	@echo 'make tools        libvhx, vhx-switch and vhx-top into OUTPUT (/tmp/vhx-tools)'
 	@echo 'make install-tools  programs, libraries, headers, man pages; uninstall-tools'
 	@echo 'make demo-user    two guests through vhx-switch, without the module'
 	@echo 'make bench        ring engine benchmark'
@@ -51,15 +51,18 @@ tools install-tools: OUTPUT ?= /tmp/vhx-tools
 tools:
 	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib
 	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT))
+	$(MAKE) -C tools/vhx-top OUTPUT=$(abspath $(OUTPUT))
 
 # PREFIX, LIBDIR, MANDIR and DESTDIR as usual; /usr/local unless said otherwise.
 install-tools:
 	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib install
 	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT)) install
+	$(MAKE) -C tools/vhx-top OUTPUT=$(abspath $(OUTPUT)) install
 
 uninstall-tools:
 	$(MAKE) -C tools/lib/vhx uninstall
 	$(MAKE) -C tools/vhx-switch uninstall
+	$(MAKE) -C tools/vhx-top uninstall
 
 check:
 	@tools/testing/check
