@@ -15,7 +15,7 @@ FAST = ["style", "engine fast", "models", "build 6.1", "smoke"]
 # Each feature on one kernel at least, the selftests on all three, a group of
 # guests on each.
 CHECK = [
-    "style", "engine", "lib", "models",
+    "style", "engine", "lib", "models", "top", "top 6.12",
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
     *(f"trace {kernel}" for kernel in KERNELS),
@@ -49,7 +49,8 @@ SHARDS = {
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
 
 ALL = [
-    "style", "engine full", "engine32 6.12", "lib full", "models",
+    "style", "engine full", "engine32 6.12", "lib full", "models", "top",
+    *(f"top {kernel}" for kernel in KERNELS),
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
     *(f"trace {kernel}" for kernel in KERNELS),
@@ -106,6 +107,13 @@ def fuzz(kernel, secs="120"):
                    guess=int(secs) + 100)
 
 
+def top(kernel=""):
+    if kernel:
+        return machine(kernel, "programs top", guess=200)
+    return {"needs": ["vm root prometheus", "programs top"], "guess": 40,
+            "cores": 0.5}
+
+
 GUESTS = (f"vm initramfs {stages.GUEST}",)
 
 # kind of stage: what it has to have, by its arguments. A machine waits now and
@@ -138,6 +146,7 @@ KINDS = {
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},
+    "top": top,
     "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,

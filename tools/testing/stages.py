@@ -186,6 +186,15 @@ def build_fuzz():
     return path
 
 
+def build_top():
+    path = built_in("top", "tools/vhx-top", "tools/testing/top",
+                    "tools/testing/selftests")
+    if not call("make", "-s", JOBS, "-C", "tools/testing/top", WARNINGS,
+                f"OUTPUT={path}"):
+        sys.exit("vhx-top does not build")
+    return path
+
+
 def build_rust(root):
     """Front-ends of the vhost crate of that root's suite, built in it; static, so
     that they run here."""
@@ -199,7 +208,7 @@ def build_rust(root):
 
 def stage_programs(name):
     {"selftests": build_selftests, "switch": build_switch,
-     "cuse": build_cuse, "fuzz": build_fuzz}[name]()
+     "cuse": build_cuse, "fuzz": build_fuzz, "top": build_top}[name]()
 
 
 def stage_vm(*args):
@@ -491,6 +500,26 @@ def stage_switch(kernel, part="all"):
                     "mount -t sysfs sysfs /sys && "
                     "exec tools/testing/switch/virtio_user.py \"$1\"", "sh",
                     switch], check=False)
+
+
+def stage_top(kernel=""):
+    """On texts and recorded folders; with a kernel, on what happens there."""
+    path = build_top()
+    if kernel:
+        _, out = vm_run(f"top-{kernel}", "-b", "-t", "900", kernel, "--",
+                        "tools/testing/top/run.py", path,
+                        rename=lambda line: ktap.prefixed(line, f"{kernel}."))
+        case(f"top.{kernel}.kernel_log_clean_ok", is_log_clean(out))
+        return
+    root = said(VM, "root", "prometheus")
+    os.environ["PROMTOOL"] = " ".join([
+        f"{root}/lib64/ld-linux-x86-64.so.2", "--library-path",
+        f"{root}/usr/lib/x86_64-linux-gnu", f"{root}/usr/bin/promtool"])
+    sys.stdout.flush()
+    subprocess.run(["make", "-s", "-C", "tools/testing/top", f"OUTPUT={path}",
+                    "check"], check=False)
+    subprocess.run(["tools/testing/top/tree_test.py", f"{path}/vhx-top"],
+                   check=False)
 
 
 def stage_rust(root="rust-trixie"):

@@ -22,6 +22,7 @@ PROGRAMS = {
              "dpdk-dev,librte-net-virtio23,librte-mempool-ring23"),
     "trace-bookworm": ("bookworm", "bpftrace,dash,linux-perf,trace-cmd"),
     "trace-trixie": ("trixie", "bpftrace,dash,linux-perf,trace-cmd"),
+    "prometheus": ("bookworm", "prometheus"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # The hooks of mmdebstrap get the root as $1
