@@ -60,7 +60,7 @@ ALL = [
     "guests 6.1 tcg one,one-packed", "guests 7.3 kvm pair,mq,packed",
     "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
-    "guests 6.1 kvm", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install",
+    "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install",
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -82,6 +82,8 @@ def guests(kernel, accel, groups="", qemu="", _migrations=""):
     guest = [f"vm fetch {stages.GUEST}", f"vm initramfs {stages.GUEST}"]
     if accel == "tcg":
         guest.append(f"vm snapshot {stages.GUEST}")
+    if "top" in groups.split(","):
+        guest.append("programs top")
     return machine(kernel, *guest, *(f"vm root {root}" for root in
                                      stages.roots(groups, qemu)),
                    limit=2400, guess=400)

@@ -437,6 +437,8 @@ def stage_guests(kernel, accel, groups="", qemu="", migrations=""):
         where, "-b", "-g", GUEST, *options, "-t", "1800", kernel, "--",
         "tools/testing/vm/guests.py", "--module", "vhx_net", "--accel", accel,
         *(["--groups", groups] if groups else []),
+        *(["--top", build_top() + "/vhx-top"] if "top" in groups.split(",")
+          else []),
         *(["--qemu", qemu] if qemu else []),
         *(["--migrations", migrations] if migrations else []),
         rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* guest)",

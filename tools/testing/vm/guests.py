@@ -16,6 +16,7 @@ import migrate
 import ovs
 import switch
 import testpmd
+import top
 import viommu
 from bench import Bench, Suite, log
 from guest import Guest
@@ -127,7 +128,7 @@ GROUPS = {"pair": group_pair, "mq": group_mq, "nomrg": group_nomrg,
           "viommu-lazy": viommu.group_lazy,
           "viommu-packed": viommu.group_packed, "ovs": ovs.group,
           "testpmd": testpmd.group, "cuse": cuse.group,
-          "switch": switch.group}
+          "switch": switch.group, "top": top.group}
 DEFAULT_GROUPS = {"kvm": "pair,mq,nomrg,legacy", "tcg": "one"}
 
 
@@ -145,6 +146,8 @@ def parse():
                         help="serve the node by tools/testing/cuse/patch.c")
     parser.add_argument("--switch", metavar="PROGRAM",
                         help="vhx-switch, for the group of that name")
+    parser.add_argument("--top", metavar="PROGRAM",
+                        help="vhx-top, for the group of that name")
     parser.add_argument("--migrations", type=int, default=10, metavar="N",
                         choices=range(1, 11),
                         help="of a guest in a row, 10 unless given")
