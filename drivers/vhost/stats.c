@@ -73,7 +73,9 @@ static void show_bursts(struct seq_file *m, const char *name,
 		sum += nr[i];
 	}
 	SHOW("bursts", sum);
-	for (i = 0; i < VHX_BURST_SIZES; i++)
+	/* Of mergeable buffers a few more are published together. */
+	nr[VHX_BURST_SIZES - 2] += nr[VHX_BURST_SIZES - 1];
+	for (i = 0; i < VHX_BURST_SIZES - 1; i++)
 		seq_printf(m, "vhx-%s-burst_%u:\t%llu\n", name, 1 << i, nr[i]);
 }
 

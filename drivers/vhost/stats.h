@@ -70,8 +70,11 @@ struct vhx_wait {
 	s64 ns;
 };
 
-/* Bursts are counted by the binary logarithm of their frames: 1 to 64 and more. */
-#define VHX_BURST_SIZES		7
+/*
+ * Bursts are counted by the binary logarithm of their frames: 1 to 64 and more. There
+ * are fewer than 256 of them.
+ */
+#define VHX_BURST_SIZES		8
 
 /**
  * struct vhx_stats - counters of one vq, in frames unless named otherwise
@@ -158,7 +161,7 @@ static inline void vhx_count_burst(struct vhx_stats *stats)
 	if (!nr)
 		return;
 	stats->published = stats->frames;
-	vhx_count(&stats->burst[min_t(unsigned int, __fls(nr), VHX_BURST_SIZES - 1)], 1);
+	vhx_count(&stats->burst[__fls(nr) % VHX_BURST_SIZES], 1);
 }
 
 /* A wait begins, unless it is under way. */
@@ -195,13 +198,19 @@ static inline void vhx_count_offloads(struct vhx_stats *stats, bool is_gso,
 		vhx_count(&stats->csum, 1);
 }
 
+/* Flags and gso_type in one look. */
+static inline u16 vhx_hdr_asks(const struct virtio_net_hdr *hdr)
+{
+	static_assert(offsetof(struct virtio_net_hdr, flags) == 0);
+	static_assert(offsetof(struct virtio_net_hdr, gso_type) == 1);
+	return *(const u16 *)hdr;
+}
+
 /* The same by its header: hardly more than a look if it is neither. */
 static inline void vhx_count_hdr(struct vhx_stats *stats,
 				 const struct virtio_net_hdr *hdr)
 {
-	static_assert(offsetof(struct virtio_net_hdr, flags) == 0);
-	static_assert(offsetof(struct virtio_net_hdr, gso_type) == 1);
-	if (likely(!*(const u16 *)hdr))
+	if (likely(!vhx_hdr_asks(hdr)))
 		return;
 	vhx_count_offloads(stats, hdr->gso_type,
 			   hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM);

@@ -200,8 +200,10 @@ static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
 
 	spin_lock(&ring->consumer_lock);
 	skb = __ptr_ring_peek(ring);
-	if (is_tun && skb && !tun_is_xdp_frame(skb))
+	if (is_tun && skb && !tun_is_xdp_frame(skb)) {
 		their = skb->dev;
+		WRITE_ONCE(tap->backend.queue, skb_get_queue_mapping(skb));
+	}
 	for (i = 0; skb && at < to->nr && bytes < TOGETHER &&
 	     is_easy_kind(skb) && (!is_tun || skb->dev == their); i++) {
 		nr = fit(to, at, hlen, hlen + skb->len, merges);
@@ -219,8 +221,6 @@ static unsigned int take_easy(struct vhx_tap *tap, const struct vhx_bufs *to,
 	tap->to[i] = iov + first[at];
 	tap->head = 0;
 	tap->tail = i;
-	if (is_tun && i)
-		WRITE_ONCE(tap->backend.queue, skb_get_queue_mapping(tap->queue[0]));
 	*dev = i ? their : NULL;
 	dev_hold(*dev);
 	spin_unlock(&ring->consumer_lock);
@@ -363,6 +363,15 @@ static unsigned int write_large(struct vhx_tap *tap, unsigned int nr, u64 others
 	return nr;
 }
 
+/* Apart, for most bursts have none. */
+static noinline void count_offloads(struct vhx_tap *tap, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		vhx_count_hdr(tap->backend.stats, &tap->hdr[i].hdr);
+}
+
 /*
  * The first @nr frames of the queue are with the guest: as tun does then, or macvtap.
  * Freed together they cost less, but each time that the cache behind napi_consume_skb()
@@ -375,18 +384,21 @@ static __always_inline void finish(struct vhx_tap *tap, u32 *len,
 	struct sk_buff *skb;
 	const int budget = nr > 1 ? VHX_TAP_BATCH : 0;
 	unsigned int i, bytes = 0;
+	u16 asked = 0;
 
 	local_bh_disable();
 	for (i = 0; i < nr; i++) {
 		skb = tap->queue[i];
 		len[i] = tap->backend.hlen + skb->len;
 		bytes += skb->len;
-		vhx_count_hdr(tap->backend.stats, &tap->hdr[i].hdr);
+		asked |= vhx_hdr_asks(&tap->hdr[i].hdr);
 		napi_consume_skb(skb, budget);
 	}
 	if (dev)
 		dev_sw_netstats_tx_add(dev, nr, bytes);
 	local_bh_enable();
+	if (unlikely(asked))
+		count_offloads(tap, nr);
 	tap->head = nr;
 	tap->nr_gone += nr;
 }
