@@ -18,7 +18,7 @@ CHECK = [
     "style", "engine", "lib", "models", "top", "top 6.12",
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
-    *(f"trace {kernel}" for kernel in KERNELS),
+    "trace 6.12",
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 2",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
     "guests 7.3 kvm packed",
@@ -37,12 +37,13 @@ SHARDS = {
         "worker_cgroup_test,busypoll_test,autopoll_test,worker_life_test,"
         "packet_test,endian_test,backpressure_test",
         "log_diff_test,iotlb_data_test,rings_test,log_test,log_shared_test,"
-        "hostile_test,leak_test,features_test,trace_test",
+        "hostile_test,leak_test,features_test,trace_test,stats_test,drops_test,"
+        "fdinfo_test",
         "fault_test",
     ),
     "kcsan": (
         "load_test,race_test,live_test,mend_test,worker_test,busypoll_test,"
-        "autopoll_test,log_shared_test,worker_life_test,retry_test",
+        "autopoll_test,log_shared_test,worker_life_test,retry_test,fdinfo_test",
         "rx_test,tx_test,packed_test,rings_test,hostile_test,iotlb_test",
     ),
 }

@@ -67,7 +67,17 @@ def trouble_drops():
     return compare("row", names | OF_MODULE, rows)
 
 
+def debug_programs():
+    """Each program of the selftests runs under KASAN."""
+    text = text_of("tools/testing/selftests/vhost/Makefile").replace("\\\n", " ")
+    programs = set(re.search(r"^TEST_GEN_PROGS := (.*)$", text, re.M)[1].split())
+    shards = part("tools/testing/plans.py", '"debug": (', "),")
+    return compare("place in plans.py's SHARDS", programs,
+                   set(re.findall(r"\w+_test", shards)))
+
+
 CASES = {
+    "style.tests.each_selftest_runs_under_kasan_ok": debug_programs,
     "style.docs.counters_have_the_names_of_fdinfo_ok": counters,
     "style.docs.trouble_has_all_causes_ok": trouble_causes,
     "style.docs.trouble_has_all_drops_ok": trouble_drops,
