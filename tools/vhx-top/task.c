@@ -33,7 +33,8 @@ static int parse(struct task *task, char *text)
 	at = close + 3;
 	for (i = 4; i <= PROCESSOR; i++)
 		field[i] = strtoull(at, &at, 10);
-	task->is_kthread = field[FLAGS] & PF_KTHREAD;
+	task->flags = (unsigned int)field[FLAGS];
+	task->is_kthread = task->flags & PF_KTHREAD;
 	task->start = field[STARTTIME];
 	task->cpu = (int)field[PROCESSOR];
 	task->run_ns = (field[UTIME] + field[STIME]) *

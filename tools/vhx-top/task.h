@@ -11,6 +11,7 @@
  * @tid: its id; 0: there is none
  * @name: comm
  * @state: as in /proc: R, S, D, ...
+ * @flags: PF_*, as of <linux/sched.h>
  * @is_kthread: it has no process
  * @start: ticks since boot; with @tid says which one it is
  * @cpu: it ran on last
@@ -22,6 +23,7 @@ struct task {
 	int tid;
 	char name[64];
 	char state;
+	unsigned int flags;
 	bool is_kthread;
 	uint64_t start;
 	int cpu;
