@@ -22,7 +22,7 @@ CHECK = [
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 2",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
     "guests 7.3 kvm packed",
-    "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "install",
+    "cuse 6.1", "cuse 6.1 switch", "switch 6.12 short", "pin 6.12", "install",
     "features check",
 ]
 
@@ -62,6 +62,7 @@ ALL = [
     "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
     "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install",
+    *(f"pin {kernel}" for kernel in KERNELS),
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -146,6 +147,7 @@ KINDS = {
         "needs": [f"vm initramfs {kernel}", "programs switch",
                   *(f"vm root {r}" for r in ("qemu-10.0", "qemu-11.1", "dpdk"))],
         "limit": 3600, "guess": 450, "gib": 2},
+    "pin": lambda kernel: machine(kernel, "programs pin", guess=250, limit=3000),
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},

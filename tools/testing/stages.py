@@ -168,6 +168,16 @@ def build_switch():
     return path
 
 
+def build_pin():
+    path = built_in("pin", "tools/vhx-top", "tools/testing/top",
+                    "tools/testing/selftests")
+    for make in (["-C", "tools/vhx-top", f"{path}/vhx-pin"],
+                 ["-f", "tools/testing/top/pin.mk"]):
+        if not call("make", "-s", JOBS, *make, WARNINGS, f"OUTPUT={path}"):
+            sys.exit("vhx-pin or its tests do not build")
+    return path
+
+
 def build_cuse():
     path = built_in("cuse", "tools/lib", "tools/testing/cuse",
                     "tools/testing/lib", "tools/testing/selftests",
@@ -208,7 +218,8 @@ def build_rust(root):
 
 def stage_programs(name):
     {"selftests": build_selftests, "switch": build_switch,
-     "cuse": build_cuse, "fuzz": build_fuzz, "top": build_top}[name]()
+     "cuse": build_cuse, "fuzz": build_fuzz, "top": build_top,
+     "pin": build_pin}[name]()
 
 
 def stage_vm(*args):
@@ -530,6 +541,19 @@ def stage_rust(root="rust-trixie"):
     sys.stdout.flush()
     subprocess.run(["timeout", "300", "tools/testing/switch/rust.py",
                     build_switch() + "/vhx-switch", program], check=False)
+
+
+def stage_pin(kernel):
+    """Rules alone; workers of both modules."""
+    path = build_pin()
+    sys.stdout.flush()
+    subprocess.run([f"{path}/rule_test"], check=False)
+    is_ok, out = vm_run(
+        f"pin-{kernel}", "-b", "-t", "900", kernel, "--",
+        "tools/testing/top/pin_test.py", path,
+        rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* pin)",
+                                   rf"\1.{kernel}", line))
+    case(f"pin.{kernel}.kernel_log_clean_ok", is_ok or is_log_clean(out))
 
 
 def stage_install(kernel="6.1"):

@@ -9,14 +9,21 @@ OUTPUT ?= $(SRC)/out
 override OUTPUT := $(abspath $(OUTPUT))
 
 CFLAGS ?= -O2 -g
-override CFLAGS += -std=gnu11 -Wall -Wextra
+override CFLAGS += -std=gnu11 -Wall -Wextra -pthread
 override CPPFLAGS += -D_GNU_SOURCE -isystem $(ST) -I$(ST)/vhost -I$(TOOL)
-all: $(OUTPUT)/rule_test
+# The client and the guest of the kselftests
+CLIENT := $(addprefix $(OUTPUT)/,pin_client.o vhost_dev.o vhost_ring.o \
+	vhost_packed.o net_lib.o iotlb_lib.o)
+
+all: $(OUTPUT)/pin_client $(OUTPUT)/rule_test
 
 vpath %.c $(SRC) $(ST)/vhost $(TOOL)
 $(OUTPUT)/%.o: %.c $(wildcard $(ST)/vhost/*.h $(TOOL)/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+$(OUTPUT)/pin_client: $(CLIENT)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 
 $(OUTPUT)/rule_test: $(addprefix $(OUTPUT)/,rule_test.o rule.o cpus.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
