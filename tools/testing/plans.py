@@ -147,7 +147,8 @@ KINDS = {
         "needs": [f"vm initramfs {kernel}", "programs switch",
                   *(f"vm root {r}" for r in ("qemu-10.0", "qemu-11.1", "dpdk"))],
         "limit": 3600, "guess": 450, "gib": 2},
-    "pin": lambda kernel: machine(kernel, "programs pin", guess=250, limit=3000),
+    "pin": lambda kernel: machine(kernel, "programs pin", "vm root libvirt",
+                                  guess=250, limit=3000),
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},

@@ -544,13 +544,14 @@ def stage_rust(root="rust-trixie"):
 
 
 def stage_pin(kernel):
-    """Rules alone; workers of both modules."""
+    """Rules alone; workers of both modules; then a domain of libvirt."""
     path = build_pin()
     sys.stdout.flush()
     subprocess.run([f"{path}/rule_test"], check=False)
     is_ok, out = vm_run(
-        f"pin-{kernel}", "-b", "-t", "900", kernel, "--",
-        "tools/testing/top/pin_test.py", path,
+        f"pin-{kernel}", "-b", "-r", "libvirt", "-t", "1200", kernel, "--", "sh",
+        "-c", 'cd tools/testing/top && ./pin_test.py "$1"; s=$?; '
+        './libvirt_test.py "$1" && exit $s', "sh", path,
         rename=lambda line: re.sub(r"^((?:not )?ok [0-9]* pin)",
                                    rf"\1.{kernel}", line))
     case(f"pin.{kernel}.kernel_log_clean_ok", is_ok or is_log_clean(out))

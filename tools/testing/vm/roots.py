@@ -23,6 +23,8 @@ PROGRAMS = {
     "trace-bookworm": ("bookworm", "bpftrace,dash,linux-perf,trace-cmd"),
     "trace-trixie": ("trixie", "bpftrace,dash,linux-perf,trace-cmd"),
     "prometheus": ("bookworm", "prometheus"),
+    "libvirt": ("bookworm", "libvirt-daemon,libvirt-daemon-driver-qemu,"
+                "libvirt-clients,qemu-system-x86"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # The hooks of mmdebstrap get the root as $1
