@@ -533,6 +533,10 @@ def stage_top(kernel=""):
                     "check"], check=False)
     subprocess.run(["tools/testing/top/tree_test.py", f"{path}/vhx-top"],
                    check=False)
+    switch = build_switch() + "/vhx-switch"
+    sys.stdout.flush()
+    subprocess.run(["tools/testing/top/live_switch.py", f"{path}/vhx-top", switch],
+                   check=False)
 
 
 def stage_rust(root="rust-trixie"):

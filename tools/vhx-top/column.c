@@ -17,6 +17,12 @@ static const char *ifname_of(const struct view *view)
 	return *ring[RING_RX].ifname ? ring[RING_RX].ifname : ring[RING_TX].ifname;
 }
 
+/* A switch's port has no interface. */
+static const char *place_of(const struct view *view)
+{
+	return view->device->kind == DEVICE_SWITCH ? "switch" : ifname_of(view);
+}
+
 static int queue_of(const struct view *view)
 {
 	const struct ring *ring = view->device->info.ring;
@@ -152,7 +158,7 @@ static void put_ratio(char *text, size_t size, double val)
 
 TEXT_COLUMN(vm, view->device->vm)
 NUMBER_COLUMN(pid, true, view->device->pid, put_integer)
-TEXT_COLUMN(tap, ifname_of(view))
+TEXT_COLUMN(tap, place_of(view))
 NUMBER_COLUMN(queue, queue_of(view) >= 0, queue_of(view), put_integer)
 NUMBER_COLUMN(tid, worker_of(view)->tid, worker_of(view)->tid, put_integer)
 NUMBER_COLUMN(cpu, worker_of(view)->tid, worker_of(view)->cpu, put_integer)

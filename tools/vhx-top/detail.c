@@ -69,11 +69,13 @@ static void put_backend(char *text, size_t size, const struct view *view,
 {
 	const struct ring *ring = ring_of(view, i);
 
+	size_t len;
+
+	snprintf(text, size, "%s%s%s", ring->backend, *ring->ifname ? " " : "",
+		 ring->ifname);
+	len = strlen(text);
 	if (ring->queue >= 0)
-		snprintf(text, size, "%s %s, queue %d", ring->backend,
-			 ring->ifname, ring->queue);
-	else
-		snprintf(text, size, "%s %s", ring->backend, ring->ifname);
+		snprintf(text + len, size - len, ", queue %d", ring->queue);
 }
 
 static void put_worker(char *text, size_t size, const struct view *view,
@@ -114,13 +116,16 @@ static void put_bytes(char *text, size_t size, const struct view *view,
 		number_put(text, size, view->rate.ring[i].bytes);
 }
 
-#define COUNTED(name, format, val)					\
+#define COUNTED(name, format, val)	TOLD(name, format, val, frames)
+
+#define TOLD(name, format, val, counter)				\
 static void put_##name(char *text, size_t size, const struct view *view, \
 		       unsigned int i)					\
 {									\
 	const struct ring_rate *rate = &view->rate.ring[i];		\
 									\
-	if (rate->is_known)						\
+	if (rate->is_known &&						\
+	    ring_tells(ring_of(view, i), COUNTER_INDEX(counter)))	\
 		snprintf(text, size, format, val);			\
 }
 
@@ -128,8 +133,8 @@ COUNTED(burst, "%.1f", rate->burst)
 COUNTED(kicks, "%.3f", rate->kicks)
 COUNTED(calls, "%.3f", rate->calls)
 COUNTED(guest, "%.1f%%", rate->guest_wait * 100)
-COUNTED(host, "%.1f%%", rate->host_wait * 100)
-COUNTED(poll, "%.1f%%", rate->poll * 100)
+TOLD(host, "%.1f%%", rate->host_wait * 100, host_wait_ns)
+TOLD(poll, "%.1f%%", rate->poll * 100, poll_ns)
 COUNTED(drops, "%.1f", rate->drops)
 COUNTED(misses, "%.1f", rate->misses)
 
@@ -269,7 +274,8 @@ void detail_put(FILE *out, const struct view *view)
 	const struct ring *tx = ring_of(view, RING_TX);
 	unsigned int i;
 
-	fprintf(out, "%s, pid %d, descriptor %d, %s %s\n", device->vm, device->pid,
+	fprintf(out, "%s, pid %d, %s %d, %s %s\n", device->vm, device->pid,
+		device->kind == DEVICE_SWITCH ? "queue pair" : "descriptor",
 		device->fd, device_kind(device->kind), device->node);
 	fprintf(out, "%s%s%s\n", verdict_name(view->all.verdict),
 		*view->all.why ? ": " : "", view->all.why);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Devices: what the processes have open, and what is known of each. A source adds
- * devices to the list; there is one, /proc.
+ * devices to the list; there are two, /proc and running switches.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices.h"
+#include "switch.h"
 #include "tree.h"
 #include "vm.h"
 
@@ -18,21 +18,13 @@
 
 static const char *const kind_names[] = {
 	[DEVICE_VHX] = "vhx", [DEVICE_IN_TREE] = "in-tree",
-	[DEVICE_HIDDEN] = "hidden",
+	[DEVICE_HIDDEN] = "hidden", [DEVICE_SWITCH] = "vhx-switch",
 };
 
 /* Return: a word for who serves a device */
 const char *device_kind(enum device_kind kind)
 {
 	return kind_names[kind];
-}
-
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 /* A new one behind the others. Return: NULL: no memory */
@@ -50,6 +42,7 @@ static struct device *add(struct devices *devices, const struct proc *proc)
 	device = &list[devices->nr++];
 	memset(device, 0, sizeof(*device));
 	fdinfo_parse(&device->info, "");
+	device->ns = switch_now();
 	device->pid = proc->task.tid;
 	device->start = proc->task.start;
 	vm_read_name(device->vm, sizeof(device->vm), device->pid, proc->task.name);
@@ -204,6 +197,74 @@ static int add_hidden(struct devices *devices, const struct proc *proc)
 	return 0;
 }
 
+static int add_pair(struct devices *devices, const struct proc *proc,
+		    const struct pair *pair)
+{
+	struct device *device = add(devices, proc);
+	unsigned int i;
+
+	if (!device)
+		return -ENOMEM;
+	device->kind = DEVICE_SWITCH;
+	device->fd = (int)pair->number;
+	device->info = pair->info;
+	device->net = pair->net;
+	device->is_first = !pair->number;
+	strcpy(device->vm, pair->port);
+	strcpy(device->node, pair->path);
+	for (i = 0; i < RINGS; i++)
+		set_worker(device, i, pair->info.ring[i].worker);
+	return 0;
+}
+
+/* It stands in the list without its ports. */
+static int add_mute(struct devices *devices, const struct proc *proc, int err)
+{
+	struct device *device = add(devices, proc);
+
+	if (!device)
+		return -ENOMEM;
+	device->kind = err == -EACCES ? DEVICE_HIDDEN : DEVICE_SWITCH;
+	device->mute = err == -ETIMEDOUT ? "the switch does not answer" :
+		err == -EPROTO ? "the switch's answer is not understood" :
+		"nobody is on the switch's control socket";
+	return 0;
+}
+
+static int add_switch(struct devices *devices, const struct proc *proc,
+		      uint64_t until)
+{
+	struct pairs pairs;
+	int err = switch_read(&pairs, proc->task.tid, until);
+	size_t i;
+
+	if (err == -ESRCH)
+		err = 0;
+	else if (err)
+		err = add_mute(devices, proc, err);
+	else
+		for (i = 0; !err && i < pairs.nr; i++)
+			err = add_pair(devices, proc, &pairs.list[i]);
+	switch_free(&pairs);
+	return err;
+}
+
+/* Each has its time, but all of them no more than two have. */
+static int read_switches(struct devices *devices, const struct procs *procs)
+{
+	uint64_t end = switch_now() + 2 * SWITCH_ANSWER_NS, until;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < procs->nr; i++) {
+		if (!procs->list[i].is_switch)
+			continue;
+		until = switch_now() + SWITCH_ANSWER_NS;
+		err = add_switch(devices, &procs->list[i], until < end ? until : end);
+	}
+	return err;
+}
+
 static int read_procs(struct devices *devices)
 {
 	struct procs procs;
@@ -214,6 +275,8 @@ static int read_procs(struct devices *devices)
 		err = procs.list[i].is_hidden ?
 			add_hidden(devices, &procs.list[i]) :
 			add_seen(devices, &procs.list[i]);
+	if (!err)
+		err = read_switches(devices, &procs);
 	procs_free(&procs);
 	return err;
 }
@@ -260,6 +323,8 @@ static void read_interfaces(struct devices *devices)
 
 	for (i = 0; i < devices->nr; i++) {
 		device = &devices->list[i];
+		if (device->kind == DEVICE_SWITCH)
+			continue;
 		netdev_read(&device->net, device->pid, ifname_of(device));
 		device->is_first = true;
 		for (other = devices->list; other < device; other++)
@@ -281,7 +346,7 @@ int devices_read(struct devices *devices)
 	int err;
 
 	memset(devices, 0, sizeof(*devices));
-	devices->ns = now();
+	devices->ns = switch_now();
 	err = read_procs(devices);
 	drop_inherited(devices);
 	read_interfaces(devices);
@@ -310,8 +375,7 @@ const struct device *devices_find(const struct devices *devices,
 
 	for (i = 0; i < devices->nr; i++) {
 		device = &devices->list[i];
-		if (device->pid == key->pid && device->start == key->start &&
-		    device->fd == key->fd && device->kind == key->kind)
+		if (device_is(device, key))
 			return device;
 	}
 	return NULL;

@@ -3,6 +3,7 @@
  * Lines of fdinfo. A key that is not known here is of a newer module, one that is
  * not there is 0: neither is an error.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,14 @@ const char *const counter_names[COUNTERS] = {
 
 #undef COUNTER_NAME
 
-#define INDEX_OF(name)	(offsetof(struct counters, name) / sizeof(uint64_t))
-const unsigned int counter_first_burst = INDEX_OF(burst_1);
-const unsigned int counter_first_drop = INDEX_OF(drop_short);
+const unsigned int counter_first_burst = COUNTER_INDEX(burst_1);
+const unsigned int counter_first_drop = COUNTER_INDEX(drop_short);
+
+#define BIT_OF(name)	1ULL << COUNTER_INDEX(name) |
+/* The kernel has none of these, and what it does not say is 0. */
+static const uint64_t of_library = LIBRARY_DROPS(BIT_OF) BIT_OF(iotlb_found) 0;
+
+static_assert(COUNTERS <= 64, "a bit for each");
 
 const char *const ring_names[RINGS] = { [RING_RX] = "rx", [RING_TX] = "tx" };
 
@@ -47,8 +53,13 @@ static enum ring_state state_of(const char *val)
 	return RING_UNKNOWN;
 }
 
-/* Control characters would go to a terminal. */
-static void copy(char *to, size_t size, const char *val)
+/**
+ * fdinfo_copy - a value, without control characters, which would go to a terminal
+ * @to: where to, ended by 0
+ * @size: bytes there; what is longer is cut
+ * @val: the value
+ */
+void fdinfo_copy(char *to, size_t size, const char *val)
 {
 	size_t i;
 
@@ -92,7 +103,7 @@ static void add_stop(struct ring *ring, const char *cause, uint64_t nr)
 	if (ring->nr_stops == FDINFO_CAUSES)
 		return;
 	stop = &ring->stops[ring->nr_stops++];
-	copy(stop->cause, sizeof(stop->cause), cause);
+	fdinfo_copy(stop->cause, sizeof(stop->cause), cause);
 	stop->nr = nr;
 }
 
@@ -122,21 +133,31 @@ static void parse_counter(struct ring *ring, const char *key, uint64_t val)
 		add_bucket(ring->publish, rest, val);
 	for (i = 0; i < COUNTERS; i++)
 		if (!strcmp(key, counter_names[i]))
-			counters[i] = val;
+			break;
+	if (i == COUNTERS)
+		return;
+	counters[i] = val;
+	ring->told |= 1ULL << i;
 }
 
-static void parse_ring(struct ring *ring, const char *key, const char *val)
+/**
+ * fdinfo_parse_ring - what a key says of a ring
+ * @ring: is filled
+ * @key: its name, without that of the ring
+ * @val: its value
+ */
+void fdinfo_parse_ring(struct ring *ring, const char *key, const char *val)
 {
 	if (!strcmp(key, "state"))
 		ring->state = state_of(val);
 	else if (!strcmp(key, "cause"))
-		copy(ring->cause, sizeof(ring->cause), val);
+		fdinfo_copy(ring->cause, sizeof(ring->cause), val);
 	else if (!strcmp(key, "format"))
-		copy(ring->format, sizeof(ring->format), val);
+		fdinfo_copy(ring->format, sizeof(ring->format), val);
 	else if (!strcmp(key, "backend"))
-		copy(ring->backend, sizeof(ring->backend), val);
+		fdinfo_copy(ring->backend, sizeof(ring->backend), val);
 	else if (!strcmp(key, "ifname"))
-		copy(ring->ifname, sizeof(ring->ifname), val);
+		fdinfo_copy(ring->ifname, sizeof(ring->ifname), val);
 	else if (!strcmp(key, "size"))
 		ring->size = size_of(val);
 	else if (!strcmp(key, "queue"))
@@ -156,14 +177,14 @@ static void parse_device(struct fdinfo *info, const char *key, const char *val)
 	for (i = 0; i < RINGS; i++) {
 		rest = behind(key, ring_names[i]);
 		if (rest && *rest == '-') {
-			parse_ring(&info->ring[i], rest + 1, val);
+			fdinfo_parse_ring(&info->ring[i], rest + 1, val);
 			return;
 		}
 	}
 	if (!strcmp(key, "owner"))
 		info->owner = small_number(val);
 	else if (!strcmp(key, "features"))
-		copy(info->features, sizeof(info->features), val);
+		fdinfo_copy(info->features, sizeof(info->features), val);
 	else if (!strcmp(key, "latency"))
 		info->has_latency = number(val);
 }
@@ -184,7 +205,7 @@ static void parse_line(struct fdinfo *info, char *line)
 	if (key)
 		parse_device(info, key, val);
 	else if (!strcmp(line, "iff"))
-		copy(info->tap, sizeof(info->tap), val);
+		fdinfo_copy(info->tap, sizeof(info->tap), val);
 }
 
 /**
@@ -209,6 +230,8 @@ void fdinfo_parse(struct fdinfo *info, const char *text)
 		line[len] = 0;
 		parse_line(info, line);
 	}
+	for (i = 0; info->is_vhx && i < RINGS; i++)
+		info->ring[i].told = ~of_library;
 }
 
 /**

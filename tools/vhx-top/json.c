@@ -51,7 +51,8 @@ static struct json_object *counters_of(const struct ring *ring)
 	unsigned int i;
 
 	for (i = 0; i < COUNTERS; i++)
-		put_number(to, counter_names[i], counters[i]);
+		json_object_object_add(to, counter_names[i], ring_tells(ring, i) ?
+				       json_object_new_uint64(counters[i]) : NULL);
 	for (i = 0; i < ring->nr_stops; i++) {
 		snprintf(key, sizeof(key), "stop_%s", ring->stops[i].cause);
 		put_number(to, key, ring->stops[i].nr);
@@ -93,19 +94,28 @@ static struct json_object *worker_of(const struct task *task,
 	return to;
 }
 
-static void put_drops(struct json_object *to, const struct ring_rate *rate)
+static void put_drops(struct json_object *to, const struct ring *ring,
+		      const struct ring_rate *rate)
 {
 	const uint64_t *drops = (const uint64_t *)&rate->diff + counter_first_drop;
 	struct json_object *list = json_object_new_object();
 	unsigned int i;
 
 	for (i = 0; i < DROP_REASONS; i++)
-		put_number(list, counter_names[counter_first_drop + i] +
-			   strlen("drop_"), drops[i]);
+		if (ring_tells(ring, counter_first_drop + i))
+			put_number(list, counter_names[counter_first_drop + i] +
+				   strlen("drop_"), drops[i]);
 	json_object_object_add(to, "dropped", list);
 }
 
-static void put_rates(struct json_object *to, const struct ring_rate *rate)
+static bool is_told(const struct ring *ring, const struct ring_rate *rate,
+		    size_t counter)
+{
+	return rate->is_known && ring_tells(ring, counter);
+}
+
+static void put_rates(struct json_object *to, const struct ring *ring,
+		      const struct ring_rate *rate)
 {
 	put_rate(to, "frames_per_s", rate->frames, rate->has_frames);
 	put_rate(to, "bytes_per_s", rate->bytes, rate->has_frames);
@@ -115,10 +125,12 @@ static void put_rates(struct json_object *to, const struct ring_rate *rate)
 	put_rate(to, "drops_per_s", rate->drops, rate->is_known);
 	put_rate(to, "iotlb_misses_per_s", rate->misses, rate->is_known);
 	put_rate(to, "guest_wait_share", rate->guest_wait, rate->is_known);
-	put_rate(to, "host_wait_share", rate->host_wait, rate->is_known);
-	put_rate(to, "poll_share", rate->poll, rate->is_known);
+	put_rate(to, "host_wait_share", rate->host_wait,
+		 is_told(ring, rate, COUNTER_INDEX(host_wait_ns)));
+	put_rate(to, "poll_share", rate->poll,
+		 is_told(ring, rate, COUNTER_INDEX(poll_ns)));
 	if (rate->is_known)
-		put_drops(to, rate);
+		put_drops(to, ring, rate);
 }
 
 static struct json_object *ring_of(const struct view *view, unsigned int i)
@@ -139,10 +151,11 @@ static struct json_object *ring_of(const struct view *view, unsigned int i)
 			       json_object_new_int(ring->queue));
 	json_object_object_add(to, "worker", worker_of(&view->device->worker[i],
 						       &view->rate.worker[i]));
-	put_rates(to, &view->rate.ring[i]);
+	put_rates(to, ring, &view->rate.ring[i]);
+	if (device_counts(view->device))
+		json_object_object_add(to, "counters", counters_of(ring));
 	if (view->device->kind != DEVICE_VHX)
 		return to;
-	json_object_object_add(to, "counters", counters_of(ring));
 	json_object_object_add(to, "pickup_ns", buckets_of(ring->pickup));
 	json_object_object_add(to, "publish_ns", buckets_of(ring->publish));
 	return to;
@@ -165,6 +178,11 @@ static struct json_object *interface_of(const struct view *view)
 	return to;
 }
 
+static bool has_descriptor(const struct device *device)
+{
+	return device->kind == DEVICE_VHX || device->kind == DEVICE_IN_TREE;
+}
+
 static struct json_object *device_of(const struct view *view)
 {
 	const struct device *device = view->device;
@@ -173,8 +191,8 @@ static struct json_object *device_of(const struct view *view)
 
 	put_text(to, "vm", device->vm);
 	put_number(to, "pid", (uint64_t)device->pid);
-	json_object_object_add(to, "fd", device->kind == DEVICE_HIDDEN ? NULL :
-			       json_object_new_int(device->fd));
+	json_object_object_add(to, "fd", has_descriptor(device) ?
+			       json_object_new_int(device->fd) : NULL);
 	put_text(to, "kind", device_kind(device->kind));
 	put_text(to, "node", device->node);
 	put_text(to, "verdict", verdict_name(view->all.verdict));

@@ -11,6 +11,7 @@
 
 #include "fdinfo.h"
 #include "procs.h"
+#include "switch.h"
 #include "tree.h"
 
 #define STOCK_NODE	"/dev/vhost-net"
@@ -173,10 +174,11 @@ static int look_at_proc(struct scan *scan, int pid)
 		return owner ? ADD(scan->kthreads, scan->nr_kthreads,
 				   ((struct kthread){ owner, pid })) : 0;
 	}
+	proc.is_switch = !strcmp(proc.task.name, SWITCH_COMM);
 	err = look_at_fds(scan, &proc);
 	if (!err && (proc.nr_nodes || proc.is_hidden))
 		err = look_at_threads(&proc);
-	if (!err && (proc.nr_nodes || proc.is_hidden))
+	if (!err && (proc.nr_nodes || proc.is_hidden || proc.is_switch))
 		err = ADD(scan->procs->list, scan->procs->nr, proc);
 	else
 		free_proc(&proc);
@@ -262,7 +264,7 @@ static void drop_others(struct procs *procs)
 	for (i = 0; i < procs->nr; i++) {
 		struct proc *proc = &procs->list[i];
 
-		if (proc->nr_nodes || proc->nr_workers)
+		if (proc->nr_nodes || proc->nr_workers || proc->is_switch)
 			procs->list[nr++] = *proc;
 		else
 			free_proc(proc);

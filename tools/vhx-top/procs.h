@@ -34,9 +34,10 @@ struct open_tap {
 };
 
 /**
- * struct proc - a process that uses vhost-net
+ * struct proc - a process that uses vhost-net, or serves guests itself
  * @task: its first thread
  * @is_hidden: its descriptors are not for us to see: there are no nodes and taps
+ * @is_switch: it has the name of vhx-switch
  * @nodes: by descriptor
  * @nr_nodes: how many
  * @taps: by descriptor
@@ -47,6 +48,7 @@ struct open_tap {
 struct proc {
 	struct task task;
 	bool is_hidden;
+	bool is_switch;
 	struct open_node *nodes;
 	size_t nr_nodes;
 	struct open_tap *taps;

@@ -12,8 +12,6 @@
 #define BUCKET_FIRST	10
 #define BUCKET_LAST	33
 
-#define OFFSET(name)	(offsetof(struct counters, name) / sizeof(uint64_t))
-
 /**
  * struct family - a metric of a counter of rings
  * @name: behind vhx_ring_
@@ -29,41 +27,41 @@ struct family {
 };
 
 static const struct family families[] = {
-	{ "frames_total", OFFSET(frames), 0, "Frames that passed." },
-	{ "bytes_total", OFFSET(bytes), 0, "Bytes of frames that passed." },
-	{ "kicks_total", OFFSET(kicks), 0, "Kicks by the driver." },
-	{ "empty_kicks_total", OFFSET(kicks_empty), 0,
+	{ "frames_total", COUNTER_INDEX(frames), 0, "Frames that passed." },
+	{ "bytes_total", COUNTER_INDEX(bytes), 0, "Bytes of frames that passed." },
+	{ "kicks_total", COUNTER_INDEX(kicks), 0, "Kicks by the driver." },
+	{ "empty_kicks_total", COUNTER_INDEX(kicks_empty), 0,
 	  "Kicks after which nothing was there." },
-	{ "calls_total", OFFSET(calls), 0, "Interrupts given to the driver." },
-	{ "saved_calls_total", OFFSET(calls_saved), 0,
+	{ "calls_total", COUNTER_INDEX(calls), 0, "Interrupts given to the driver." },
+	{ "saved_calls_total", COUNTER_INDEX(calls_saved), 0,
 	  "Interrupts that the driver did not want." },
-	{ "errors_total", OFFSET(errors), 0, "Faults of the driver." },
-	{ "runs_total", OFFSET(runs), 0, "Runs of the worker for the ring." },
-	{ "sleeps_total", OFFSET(sleeps), 0, "Runs after which the ring waits." },
-	{ "guest_waits_total", OFFSET(guest_waits), 0,
+	{ "errors_total", COUNTER_INDEX(errors), 0, "Faults of the driver." },
+	{ "runs_total", COUNTER_INDEX(runs), 0, "Runs of the worker for the ring." },
+	{ "sleeps_total", COUNTER_INDEX(sleeps), 0, "Runs after which the ring waits." },
+	{ "guest_waits_total", COUNTER_INDEX(guest_waits), 0,
 	  "Times that frames waited for buffers of the guest." },
-	{ "guest_wait_seconds_total", OFFSET(guest_wait_ns), NS,
+	{ "guest_wait_seconds_total", COUNTER_INDEX(guest_wait_ns), NS,
 	  "Time that frames waited for buffers of the guest." },
-	{ "host_waits_total", OFFSET(host_waits), 0,
+	{ "host_waits_total", COUNTER_INDEX(host_waits), 0,
 	  "Times that the backend was full." },
-	{ "host_wait_seconds_total", OFFSET(host_wait_ns), NS,
+	{ "host_wait_seconds_total", COUNTER_INDEX(host_wait_ns), NS,
 	  "Time that the backend was full." },
-	{ "gso_frames_total", OFFSET(gso), 0, "Frames to be segmented." },
-	{ "csum_frames_total", OFFSET(csum), 0, "Frames without a checksum." },
-	{ "dirty_pages_total", OFFSET(dirty_pages), 0,
+	{ "gso_frames_total", COUNTER_INDEX(gso), 0, "Frames to be segmented." },
+	{ "csum_frames_total", COUNTER_INDEX(csum), 0, "Frames without a checksum." },
+	{ "dirty_pages_total", COUNTER_INDEX(dirty_pages), 0,
 	  "Pages marked in the dirty log." },
-	{ "polls_total", OFFSET(polls), 0, "Polling windows." },
-	{ "poll_hits_total", OFFSET(poll_hits), 0,
+	{ "polls_total", COUNTER_INDEX(polls), 0, "Polling windows." },
+	{ "poll_hits_total", COUNTER_INDEX(poll_hits), 0,
 	  "Polling windows in which something came." },
-	{ "poll_seconds_total", OFFSET(poll_ns), NS, "Time in polling windows." },
-	{ "skipped_polls_total", OFFSET(poll_skips), 0,
+	{ "poll_seconds_total", COUNTER_INDEX(poll_ns), NS, "Time in polling windows." },
+	{ "skipped_polls_total", COUNTER_INDEX(poll_skips), 0,
 	  "Polling windows left out for their share of a CPU." },
-	{ "iotlb_waits_total", OFFSET(iotlb_waits), 0,
+	{ "iotlb_waits_total", COUNTER_INDEX(iotlb_waits), 0,
 	  "Runs that ended for want of a translation." },
-	{ "iotlb_misses_total", OFFSET(iotlb_misses), 0,
+	{ "iotlb_misses_total", COUNTER_INDEX(iotlb_misses), 0,
 	  "Translations asked for." },
-	{ "iotlb_hits_total", OFFSET(iotlb_hits), 0, "Addresses found." },
-	{ "retries_total", OFFSET(retries), 0,
+	{ "iotlb_hits_total", COUNTER_INDEX(iotlb_hits), 0, "Addresses found." },
+	{ "retries_total", COUNTER_INDEX(retries), 0,
 	  "Runs put off for want of memory." },
 };
 
@@ -128,7 +126,7 @@ static void each_ring(FILE *out, const struct watch *watch, ring_fn put,
 	size_t n;
 
 	for (n = 0; n < watch->nr * RINGS; n++)
-		if (watch->views[n / RINGS].device->kind == DEVICE_VHX)
+		if (device_counts(watch->views[n / RINGS].device))
 			put(out, watch->views[n / RINGS].device, n % RINGS, family);
 }
 
@@ -142,6 +140,8 @@ static void put_one(FILE *out, const struct device *device, unsigned int i,
 {
 	char name[64];
 
+	if (!ring_tells(&device->info.ring[i], family->counter))
+		return;
 	snprintf(name, sizeof(name), "ring_%s", family->name);
 	put_ring(out, name, device, i);
 	put_counter(out, counters_of(device, i)[family->counter], family->scale);
@@ -165,6 +165,8 @@ static void put_drops(FILE *out, const struct device *device, unsigned int i,
 
 	(void)family;
 	for (k = 0; k < DROP_REASONS; k++) {
+		if (!ring_tells(&device->info.ring[i], counter_first_drop + k))
+			continue;
 		put_ring(out, "ring_dropped_frames_total", device, i);
 		put_label(out, "reason", counter_names[counter_first_drop + k] +
 			  strlen("drop_"));

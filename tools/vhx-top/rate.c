@@ -90,7 +90,7 @@ static void rate_interface(struct rate *rate, const struct device *before,
 		return;
 	rate->queue_drops = (double)since(old->tx_drops, new->tx_drops) /
 		rate->seconds;
-	if (now->kind == DEVICE_VHX)
+	if (device_counts(now))
 		return;
 	rx->has_frames = true;
 	tx->has_frames = true;
@@ -118,7 +118,7 @@ void rate_between(struct rate *rate, const struct device *before,
 	rate->is_known = true;
 	rate->seconds = seconds;
 	for (i = 0; i < RINGS; i++) {
-		if (now->kind == DEVICE_VHX)
+		if (device_counts(now))
 			rate_ring(&rate->ring[i], &before->info.ring[i],
 				  &now->info.ring[i], seconds);
 		rate_worker(&rate->worker[i], &before->worker[i],

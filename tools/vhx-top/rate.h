@@ -7,7 +7,7 @@
 
 /**
  * struct ring_rate - what happened to a ring
- * @is_known: whether the kernel counts for this ring; else there may be frames alone
+ * @is_known: whether kernel or switch count for this ring; else there may be frames alone
  * @has_frames: whether frames and bytes are known
  * @diff: of each counter
  * @frames: a second

@@ -97,12 +97,6 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static bool is_same(const struct device *one, const struct device *other)
-{
-	return one->pid == other->pid && one->start == other->start &&
-	       one->fd == other->fd && one->kind == other->kind;
-}
-
 static void choose(struct screen *screen, size_t row)
 {
 	screen->row = row;
@@ -125,7 +119,7 @@ static int arrange(struct screen *screen)
 			screen->views[screen->nr++] = &screen->watch->views[i];
 	column_sort(screen->views, screen->nr, screen->column, screen->is_reverse);
 	for (row = 0; row < screen->nr; row++)
-		if (is_same(screen->views[row]->device, &screen->chosen))
+		if (device_is(screen->views[row]->device, &screen->chosen))
 			break;
 	if (row < screen->nr)
 		screen->row = row;
@@ -245,7 +239,7 @@ static void draw_detail(struct screen *screen)
 	size_t size;
 	FILE *out;
 
-	if (!view || !is_same(view->device, &screen->chosen)) {
+	if (!view || !device_is(view->device, &screen->chosen)) {
 		draw_text(screen, "It has ended.\n");
 		return;
 	}

@@ -197,6 +197,27 @@ DIR *tree_dir(const char *path, ...)
 	return err ? NULL : opendir(full);
 }
 
+/**
+ * tree_path - a file that is not read, such as a socket
+ * @path: of the file, a format
+ *
+ * Return: a descriptor that stands for it, or -errno
+ */
+int tree_path(const char *path, ...)
+{
+	char full[PATH_MAX];
+	va_list args;
+	int err, fd;
+
+	va_start(args, path);
+	err = fill(full, path, args);
+	va_end(args);
+	if (err)
+		return err;
+	fd = open(full, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Return: the number that an entry of a folder is named by, or -1 */
 int tree_number(const struct dirent *entry)
 {

@@ -16,6 +16,7 @@ ssize_t tree_read(char *text, size_t size, const char *path, ...) TREE_PATH(3);
 char *tree_text(const char *path, ...) TREE_PATH(1);
 int tree_link(char *target, size_t size, const char *path, ...) TREE_PATH(3);
 DIR *tree_dir(const char *path, ...) TREE_PATH(1);
+int tree_path(const char *path, ...) TREE_PATH(1);
 int tree_number(const struct dirent *entry);
 
 #endif /* TREE_H */

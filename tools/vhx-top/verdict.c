@@ -88,6 +88,24 @@ static void tell_drops(struct opinion *opinion, const struct rate *rate,
 			 rate->queue_drops);
 }
 
+/* A thread of a switch may be busy with other ports. */
+static bool is_used(const struct device *device, const struct rate *rate,
+		    unsigned int ring)
+{
+	return device->kind != DEVICE_SWITCH || !is_idle(device, rate, ring);
+}
+
+/* libvhx counts a wait until the next frame is given: the last may have no end. */
+static bool has_waiters(const struct device *device, const struct rate *rate,
+			unsigned int ring)
+{
+	const struct ring_rate *r = &rate->ring[ring];
+
+	return device->kind != DEVICE_SWITCH || r->diff.guest_waits ||
+	       r->frames > 0 || r->drops > 0 ||
+	       (ring == RING_RX && rate->queue_drops > 0);
+}
+
 static void judge_worker(struct opinion *opinion, const struct device *device,
 			 const struct rate *rate, unsigned int ring)
 {
@@ -98,23 +116,29 @@ static void judge_worker(struct opinion *opinion, const struct device *device,
 		snprintf(opinion->why, sizeof(opinion->why),
 			 "its worker waited for CPU %d %d%% of the time",
 			 device->worker[ring].cpu, percent(worker->wait));
-	} else if (worker->is_known &&
+	} else if (worker->is_known && is_used(device, rate, ring) &&
 		   worker->run - polled(device, rate, ring) > WORKER_SHARE) {
 		opinion->verdict = VERDICT_WORKER;
 		snprintf(opinion->why, sizeof(opinion->why),
-			 "its worker used %d%% of CPU %d", percent(worker->run),
-			 device->worker[ring].cpu);
+			 "its worker used %d%% of CPU %d%s", percent(worker->run),
+			 device->worker[ring].cpu,
+			 device->kind == DEVICE_SWITCH ? ", for all ports on it" :
+			 "");
 	}
 }
 
-static void judge_waits(struct opinion *opinion, const struct ring_rate *ring)
+static void judge_waits(struct opinion *opinion, const struct device *device,
+			const struct rate *rate, unsigned int nr)
 {
+	const struct ring_rate *ring = &rate->ring[nr];
+
 	if (ring->host_wait > BACKEND_SHARE) {
 		opinion->verdict = VERDICT_BACKEND;
 		snprintf(opinion->why, sizeof(opinion->why),
 			 "the backend was full %d%% of the time",
 			 percent(ring->host_wait));
-	} else if (ring->guest_wait > GUEST_SHARE) {
+	} else if (ring->guest_wait > GUEST_SHARE &&
+		   has_waiters(device, rate, nr)) {
 		opinion->verdict = VERDICT_GUEST;
 		snprintf(opinion->why, sizeof(opinion->why),
 			 "frames waited for the guest's buffers %d%% of the time",
@@ -125,6 +149,8 @@ static void judge_waits(struct opinion *opinion, const struct ring_rate *ring)
 static const char *why_unknown(const struct device *device,
 			       const struct rate *rate)
 {
+	if (device->kind == DEVICE_SWITCH && device->mute)
+		return device->mute;
 	if (!rate->is_known)
 		return "seen once so far";
 	if (device->kind == DEVICE_HIDDEN)
@@ -154,7 +180,7 @@ void verdict_ring(struct opinion *opinion, const struct device *device,
 	if (rate->is_known) {
 		judge_worker(opinion, device, rate, ring);
 		if (opinion->verdict == VERDICT_UNKNOWN)
-			judge_waits(opinion, &rate->ring[ring]);
+			judge_waits(opinion, device, rate, ring);
 		if (opinion->verdict != VERDICT_UNKNOWN)
 			return;
 	}

@@ -9,11 +9,12 @@
 static void judge(struct watch *watch, struct view *view,
 		  const struct device *device)
 {
+	const struct device *before = devices_find(&watch->before, device);
+	double seconds = before ? (double)(device->ns - before->ns) / 1e9 : 0;
 	unsigned int i;
 
 	view->device = device;
-	rate_between(&view->rate, devices_find(&watch->before, device), device,
-		     watch->seconds);
+	rate_between(&view->rate, before, device, seconds);
 	for (i = 0; i < RINGS; i++)
 		verdict_ring(&view->ring[i], device, &view->rate, i);
 	verdict_device(&view->all, view->ring);

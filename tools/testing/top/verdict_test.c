@@ -275,6 +275,55 @@ TEST_F(verdict, hidden_by_worker)
 	EXPECT_STREQ("starved", judged(self));
 }
 
+static void become_switch(fix *f)
+{
+	f->before.kind = DEVICE_SWITCH;
+	f->now.kind = DEVICE_SWITCH;
+	f->before.net.is_known = true;
+	f->now.net.is_known = true;
+}
+
+/* The last wait goes on until the next frame. */
+TEST_F(verdict, switch_wait_without_frames_idle)
+{
+	become_switch(self);
+	self->rx->guest_wait_ns += 2 * S;
+	EXPECT_STREQ("idle", judged(self));
+	self->now.net.tx_drops += 2;
+	EXPECT_STREQ("guest-limited", judged(self));
+	self->now.net.tx_drops = 0;
+	self->rx->drop_share += 1;
+	EXPECT_STREQ("guest-limited", judged(self));
+	self->rx->drop_share -= 1;
+	self->rx->frames += 1;
+	EXPECT_STREQ("guest-limited", judged(self));
+}
+
+/* Its thread has other ports. */
+TEST_F(verdict, switch_busy_thread_limits_busy_ring)
+{
+	become_switch(self);
+	work(self, 2 * S, 0);
+	EXPECT_STREQ("idle", judged(self));
+	self->tx->frames += 100;
+	EXPECT_STREQ("worker-limited", judged(self));
+	EXPECT_EQ(VERDICT_IDLE, self->ring[RING_RX].verdict);
+	EXPECT_STREQ("its worker used 100% of CPU 0, for all ports on it",
+		     self->all.why);
+}
+
+TEST_F(verdict, mute_switch_unknown)
+{
+	become_switch(self);
+	memset(&self->before.info, 0, sizeof(self->before.info));
+	memset(&self->now.info, 0, sizeof(self->now.info));
+	memset(self->now.worker, 0, sizeof(self->now.worker));
+	memset(&self->now.net, 0, sizeof(self->now.net));
+	self->now.mute = "it sleeps";
+	EXPECT_STREQ("unknown", judged(self));
+	EXPECT_STREQ("it sleeps", self->all.why);
+}
+
 TEST_F(verdict, full_queue_is_told)
 {
 	self->before.net.is_known = true;
