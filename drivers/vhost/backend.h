@@ -61,7 +61,8 @@ struct vhx_backend_ops {
 	unsigned int (*queued)(struct vhx_backend *backend);
 	/**
 	 * @recv: take the next frame, after peek(). Return: its length with
-	 * header; another one or an errno when it could not be delivered.
+	 * header; another one or an errno when it could not be delivered; -EAGAIN
+	 * if it was not taken.
 	 */
 	int (*recv)(struct vhx_backend *backend, struct iov_iter *to);
 	/**

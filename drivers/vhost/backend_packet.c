@@ -145,6 +145,9 @@ static int packet_recv(struct vhx_backend *backend, struct iov_iter *to)
 
 	ret = sock->ops->recvmsg(sock, &msg, iov_iter_count(to),
 				 MSG_DONTWAIT | MSG_TRUNC);
+	/* The socket's own error, told once: the frame is there still. */
+	if (ret == -ENETDOWN)
+		return -EAGAIN;
 	if (ret > 0 && backend->hlen)
 		vhx_count_offloads(backend->stats, packet->is_gso,
 				   packet->needs_csum);

@@ -135,12 +135,13 @@ void vhx_latency_publish(struct vhx_vq *vq)
 }
 
 /**
- * vhx_latency_forget - the backend was ready for nothing
- * @vq: a started vq in a run
+ * vhx_latency_forget - the backend was ready for nothing, or is another one
+ * @vq: a vq whose backend is not waited for
  *
  * Context: vq mutex
  */
 void vhx_latency_forget(struct vhx_vq *vq)
 {
+	vhx_poll_take(&vq->backend_poll);
 	vq->latency.ready = 0;
 }

@@ -289,6 +289,7 @@ static int exchange(struct vhx_vq *vq, struct vhx_backend **backend)
 			return err;
 	}
 	vhx_poll_stop(&vq->backend_poll);
+	vhx_latency_forget(vq);
 	vq->nr_idles = 0;
 	if (*backend)
 		set_header(vq, *backend);

@@ -231,7 +231,9 @@ static int move_frame(struct vhx_vq *vq, size_t len, unsigned int *cost)
 		vq->mem.dirty.is_failed = true;
 	if (ret) {
 		give_back(vq, &frame);
-		vhx_run_refuse(vq, ret);
+		/* Else it is there still, or others took it. */
+		if (ret != -EAGAIN)
+			vhx_run_refuse(vq, ret);
 		return FRAME_DROPPED;
 	}
 	if (!vq->nr_used)
@@ -369,8 +371,10 @@ static int receive_all(struct vhx_vq *vq)
 			if (ret < 0)
 				return ret;
 			if (ret == NO_BUFFERS) {
-				vhx_run_sleep(vq);
-				vhx_wait_begin(&vq->stats.guest);
+				if (!vhx_work_is_queued(&vq->work)) {
+					vhx_run_sleep(vq);
+					vhx_wait_begin(&vq->stats.guest);
+				}
 				return vhx_run_publish(vq);
 			}
 			bytes += len;

@@ -88,8 +88,8 @@ struct vhx_wait {
  * @sleeps: runs after which the ring waits for a kick, a frame or room
  * @guest: frames that waited for buffers of the guest
  * @host: times that the backend was full
- * @gso: frames with a gso_type
- * @csum: frames with NEEDS_CSUM
+ * @gso: frames with a gso_type, with those of a batch that was lost
+ * @csum: frames with NEEDS_CSUM, with those of a batch that was lost
  * @drop: those that were not, by enum vhx_drop
  * @stops: times that the ring stopped, by cause
  * @calls: signals to the guest
@@ -180,12 +180,19 @@ static inline void vhx_wait_end(struct vhx_wait *wait)
 		WRITE_ONCE(wait->ns, wait->ns + ktime_get_ns());
 }
 
-/* For how long up to now, without a lock. */
+/*
+ * For how long up to now, without a lock. A wait that ends between a look at it and one
+ * at the clock would seem longer than it was, and the next look would see time go back.
+ */
 static inline u64 vhx_wait_ns(const struct vhx_wait *wait)
 {
-	s64 ns = READ_ONCE(wait->ns);
+	s64 ns, now;
 
-	return ns < 0 ? ns + ktime_get_ns() : ns;
+	do {
+		ns = READ_ONCE(wait->ns);
+		now = ktime_get_ns();
+	} while (ns < 0 && ns != READ_ONCE(wait->ns));
+	return ns < 0 ? ns + now : ns;
 }
 
 /* Counts a frame that is for the other side to cut, or to sum up. */
@@ -198,12 +205,16 @@ static inline void vhx_count_offloads(struct vhx_stats *stats, bool is_gso,
 		vhx_count(&stats->csum, 1);
 }
 
-/* Flags and gso_type in one look. */
+/*
+ * NEEDS_CSUM and gso_type in one look. DATA_VALID, which frames of most NICs have, asks
+ * for nothing.
+ */
 static inline u16 vhx_hdr_asks(const struct virtio_net_hdr *hdr)
 {
 	static_assert(offsetof(struct virtio_net_hdr, flags) == 0);
 	static_assert(offsetof(struct virtio_net_hdr, gso_type) == 1);
-	return *(const u16 *)hdr;
+	return *(const u16 *)hdr &
+		(__force u16)cpu_to_le16(0xff00 | VIRTIO_NET_HDR_F_NEEDS_CSUM);
 }
 
 /* The same by its header: hardly more than a look if it is neither. */

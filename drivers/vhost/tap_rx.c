@@ -488,8 +488,10 @@ int vhx_tap_recv(struct vhx_backend *backend, struct iov_iter *to)
 	wanted = frame_len(tap->recv.msg_control) + backend->hlen;
 	/* Before others tun writes no struct tun_pi, whatever it is set to. */
 	is_skb = !tun_is_xdp_frame(tap->recv.msg_control);
+	skb = tap->recv.msg_control;
+	if (is_skb && tap->is_tun)
+		WRITE_ONCE(backend->queue, skb_get_queue_mapping(skb));
 	if (is_skb && backend->hlen) {
-		skb = tap->recv.msg_control;
 		is_gso = skb_is_gso(skb);
 		needs_csum = skb->ip_summed == CHECKSUM_PARTIAL;
 	}

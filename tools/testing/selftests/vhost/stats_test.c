@@ -272,36 +272,50 @@ TEST_F(stats, dirty_pages_count_ok)
 }
 
 /* Frames that lie in the queue below fill the socket. */
-TEST(host_wait_counts_ok)
+FIXTURE(stats_packet) {
+	struct watched w;
+	int kmsg;
+};
+
+FIXTURE_SETUP(stats_packet)
 {
-	struct watched w = { .d.fd = -1 };
-	int kmsg = kmsg_open(), size = 16384;
+	if (strcmp(module_name(), "vhx_net"))
+		SKIP(_exit(255), "in-tree has no counters in fdinfo");
+	self->w.d.fd = -1;
+	self->kmsg = kmsg_open();
+	ASSERT_EQ(0, watched_open(&self->w, BE_PACKET, F_EVENT));
+}
+
+FIXTURE_TEARDOWN(stats_packet)
+{
+	dev_close(&self->w.d);
+	net_close(&self->w.n);
+	run("tc qdisc del dev vt0l root 2>/dev/null");
+	EXPECT_QUIET_KERNEL(self->kmsg);
+}
+
+TEST_F(stats_packet, host_wait_counts_ok)
+{
+	struct watched *w = &self->w;
+	int size = 16384;
 	int64_t ns;
 
-	if (strcmp(module_name(), "vhx_net"))
-		SKIP(return, "in-tree has no counters in fdinfo");
-	ASSERT_EQ(0, watched_open(&w, BE_PACKET, F_EVENT));
-	ASSERT_EQ(0, setsockopt(w.n.tap, SOL_SOCKET, SO_SNDBUF, &size,
+	ASSERT_EQ(0, setsockopt(w->n.tap, SOL_SOCKET, SO_SNDBUF, &size,
 				sizeof(size)));
 	/* netem would take them off the socket's account */
 	if (run("tc qdisc add dev vt0l root tbf rate 160kbit burst 2000 limit 100000"))
-		SKIP(goto out, "no tbf");
-	ASSERT_EQ(0, add_frames(&w, SOCKET_FULL));
-	vq_kick(&w.d.vq[TX]);
-	ASSERT_EQ(0, stat_wait(&w, TX, "host_waits", 1));
-	ns = stat_of(&w, TX, "host_wait_ns");
-	EXPECT_EQ(0, stat_wait(&w, TX, "host_wait_ns", ns + 1000000));
-	EXPECT_EQ(0, watched_pop(&w, TX, SOCKET_FULL));
-	ns = stat_of(&w, TX, "host_wait_ns");
+		SKIP(return, "no tbf");
+	ASSERT_EQ(0, add_frames(w, SOCKET_FULL));
+	vq_kick(&w->d.vq[TX]);
+	ASSERT_EQ(0, stat_wait(w, TX, "host_waits", 1));
+	ns = stat_of(w, TX, "host_wait_ns");
+	EXPECT_EQ(0, stat_wait(w, TX, "host_wait_ns", ns + 1000000));
+	EXPECT_EQ(0, watched_pop(w, TX, SOCKET_FULL));
+	ns = stat_of(w, TX, "host_wait_ns");
 	EXPECT_LE(1000000, ns);
-	EXPECT_EQ(ns, stat_of(&w, TX, "host_wait_ns"));
-	EXPECT_EQ(SOCKET_FULL, stat_of(&w, TX, "frames"));
-	EXPECT_EQ(0, stat_of(&w, TX, "guest_waits"));
-out:
-	dev_close(&w.d);
-	net_close(&w.n);
-	run("tc qdisc del dev vt0l root 2>/dev/null");
-	EXPECT_QUIET_KERNEL(kmsg);
+	EXPECT_EQ(ns, stat_of(w, TX, "host_wait_ns"));
+	EXPECT_EQ(SOCKET_FULL, stat_of(w, TX, "frames"));
+	EXPECT_EQ(0, stat_of(w, TX, "guest_waits"));
 }
 
 MACVTAP_BEFORE_MAIN()
