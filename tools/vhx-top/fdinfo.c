@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fdinfo.h"
+#include "text.h"
 #include "tree.h"
 
 #define TEXT_MAX	32768	/* bytes of a file of fdinfo */
@@ -53,21 +54,6 @@ static enum ring_state state_of(const char *val)
 	return RING_UNKNOWN;
 }
 
-/**
- * fdinfo_copy - a value, without control characters, which would go to a terminal
- * @to: where to, ended by 0
- * @size: bytes there; what is longer is cut
- * @val: the value
- */
-void fdinfo_copy(char *to, size_t size, const char *val)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < size && val[i]; i++)
-		to[i] = (unsigned char)val[i] < ' ' || val[i] == 127 ? '?' : val[i];
-	to[i] = 0;
-}
-
 static uint64_t number(const char *val)
 {
 	return strtoull(val, NULL, 10);
@@ -103,7 +89,7 @@ static void add_stop(struct ring *ring, const char *cause, uint64_t nr)
 	if (ring->nr_stops == FDINFO_CAUSES)
 		return;
 	stop = &ring->stops[ring->nr_stops++];
-	fdinfo_copy(stop->cause, sizeof(stop->cause), cause);
+	text_clean(stop->cause, sizeof(stop->cause), cause);
 	stop->nr = nr;
 }
 
@@ -151,13 +137,13 @@ void fdinfo_parse_ring(struct ring *ring, const char *key, const char *val)
 	if (!strcmp(key, "state"))
 		ring->state = state_of(val);
 	else if (!strcmp(key, "cause"))
-		fdinfo_copy(ring->cause, sizeof(ring->cause), val);
+		text_clean(ring->cause, sizeof(ring->cause), val);
 	else if (!strcmp(key, "format"))
-		fdinfo_copy(ring->format, sizeof(ring->format), val);
+		text_clean(ring->format, sizeof(ring->format), val);
 	else if (!strcmp(key, "backend"))
-		fdinfo_copy(ring->backend, sizeof(ring->backend), val);
+		text_clean(ring->backend, sizeof(ring->backend), val);
 	else if (!strcmp(key, "ifname"))
-		fdinfo_copy(ring->ifname, sizeof(ring->ifname), val);
+		text_clean(ring->ifname, sizeof(ring->ifname), val);
 	else if (!strcmp(key, "size"))
 		ring->size = size_of(val);
 	else if (!strcmp(key, "queue"))
@@ -184,7 +170,7 @@ static void parse_device(struct fdinfo *info, const char *key, const char *val)
 	if (!strcmp(key, "owner"))
 		info->owner = small_number(val);
 	else if (!strcmp(key, "features"))
-		fdinfo_copy(info->features, sizeof(info->features), val);
+		text_clean(info->features, sizeof(info->features), val);
 	else if (!strcmp(key, "latency"))
 		info->has_latency = number(val);
 }
@@ -205,7 +191,7 @@ static void parse_line(struct fdinfo *info, char *line)
 	if (key)
 		parse_device(info, key, val);
 	else if (!strcmp(line, "iff"))
-		fdinfo_copy(info->tap, sizeof(info->tap), val);
+		text_clean(info->tap, sizeof(info->tap), val);
 }
 
 /**

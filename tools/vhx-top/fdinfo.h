@@ -122,7 +122,6 @@ static inline bool ring_tells(const struct ring *ring, size_t counter)
 
 extern const char *const ring_names[RINGS];
 
-void fdinfo_copy(char *to, size_t size, const char *val);
 void fdinfo_parse_ring(struct ring *ring, const char *key, const char *val);
 void fdinfo_parse(struct fdinfo *info, const char *text);
 int fdinfo_read(struct fdinfo *info, int pid, int fd);

@@ -74,9 +74,9 @@ static void put_head(FILE *out, const char *name, const char *type,
 static void put_text(FILE *out, const char *text)
 {
 	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+		if (*text == '"' || *text == '\\' || *text == '\n')
 			fputc('\\', out);
-		fputc(*text, out);
+		fputc(*text == '\n' ? 'n' : *text, out);
 	}
 }
 

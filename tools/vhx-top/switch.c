@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "switch.h"
+#include "text.h"
 #include "tree.h"
 
 #define CTL_PATH	"/run/vhx-switch.ctl"
@@ -202,7 +203,7 @@ static struct pair *pair_of(struct pairs *pairs, const char *port,
 	size_t nr = pairs->nr;
 	char name[sizeof(pair->port)];
 
-	fdinfo_copy(name, sizeof(name), port);
+	text_clean(name, sizeof(name), port);
 	if (pair && pair->number == number && !strcmp(pair->port, name))
 		return pair;
 	if (nr == PAIRS_MAX)
@@ -298,13 +299,14 @@ int switch_parse_queues(struct pairs *pairs, const char *text)
 /* Of a port, rx is what came from it. */
 static void parse_port(struct pairs *pairs, struct json_object *port)
 {
-	const char *name = text_of(port, "name");
 	struct pair *pair;
+	char name[sizeof(pair->port)];
 
+	text_clean(name, sizeof(name), text_of(port, "name"));
 	for (pair = pairs->list; pair < pairs->list + pairs->nr; pair++) {
 		if (strcmp(pair->port, name))
 			continue;
-		fdinfo_copy(pair->path, sizeof(pair->path), text_of(port, "path"));
+		text_clean(pair->path, sizeof(pair->path), text_of(port, "path"));
 		if (pair->number)
 			continue;
 		pair->net = (struct netdev){

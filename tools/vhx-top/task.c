@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "task.h"
+#include "text.h"
 #include "tree.h"
 
 #define PF_KTHREAD	0x00200000
@@ -25,10 +26,7 @@ static int parse(struct task *task, char *text)
 	if (!open || !close || close < open || strlen(close) < 4)
 		return -EINVAL;
 	*close = 0;
-	snprintf(task->name, sizeof(task->name), "%s", open + 1);
-	for (at = task->name; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 127)
-			*at = '?';
+	text_clean(task->name, sizeof(task->name), open + 1);
 	task->state = close[2];
 	at = close + 3;
 	for (i = 4; i <= PROCESSOR; i++)

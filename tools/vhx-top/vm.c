@@ -3,23 +3,26 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "text.h"
 #include "tree.h"
 #include "vm.h"
 
+#define RAW_MAX		256	/* bytes of a name as it is given */
 #define CMDLINE_MAX	65536	/* bytes; libvirt's -name is the first option */
 
 /* One value of an option; ",," in it is a comma. Return: where the next begins. */
 static const char *copy_value(char *name, size_t size, const char *val)
 {
+	char raw[RAW_MAX];
 	size_t len = 0;
 
 	for (; *val && (*val != ',' || val[1] == ','); val++) {
 		val += *val == ',';
-		if (len + 1 < size)
-			name[len++] = (unsigned char)*val < ' ' || *val == 127 ?
-				'?' : *val;
+		if (len + 1 < sizeof(raw))
+			raw[len++] = *val;
 	}
-	name[len] = 0;
+	raw[len] = 0;
+	text_clean(name, size, raw);
 	return *val ? val + 1 : val;
 }
 
@@ -66,7 +69,7 @@ void vm_name(char *name, size_t size, const char *cmdline, size_t len,
 		is_next = !strcmp(word, "-name") || !strcmp(word, "--name");
 	}
 	if (!*name)
-		copy_value(name, size, comm);
+		text_clean(name, size, comm);
 }
 
 /**

@@ -21,7 +21,7 @@ class Tree:
     def write(self, path, text):
         path = os.path.join(self.root, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path + ".new", "w") as file:
+        with open(path + ".new", "w", errors="surrogateescape") as file:
             file.write(text)
         os.rename(path + ".new", path)
 

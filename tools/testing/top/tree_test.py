@@ -5,6 +5,7 @@ what it shows in a terminal (tmux). Prints KTAP. $PROMTOOL: words that run promt
 usage: tree_test.py VHX-TOP [CASE...]"""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -237,6 +238,38 @@ def names_are_quoted_ok(tree):
     _, text, _ = run(tree, "--prometheus")
     if 'vm="a\\"b\\\\c?[2Jäö"' not in text:
         raise Failed(text.splitlines()[2])
+
+
+def labels(text):
+    """Values of vm in Prometheus' text, as they were before they were quoted."""
+    found = set()
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        quoted = re.fullmatch(r'\w+\{((\w+="(?:[^"\\\n]|\\[\\"n])*",?)*)\} \S+'
+                              r'|\w+ \S+', line)
+        if not quoted:
+            raise Failed(f"no line of Prometheus: {line!r}")
+        if 'vm="' in line:
+            found.add(re.search(r'vm="((?:[^"\\]|\\.)*)"', line)[1])
+    return found
+
+
+@case
+def names_are_clean_utf8(tree):
+    """Cut between letters, without what is none and what moves a cursor."""
+    for name, want in (("é" * 40, "é" * 31),
+                       (b"a\xff\xfe\x80b", "a???b"), ("x\x1b]0;y\x07", "x?]0;y?"),
+                       ("a\nb", "a?b"), ("c\u009b1m", "c?1m"),
+                       (b"\xed\xa0\x80\xc0\xafz\xe2\x82", "?????z??"),
+                       ("\U0001f600" * 20, "\U0001f600" * 15)):
+        if isinstance(name, bytes):
+            name = os.fsdecode(name)
+        guest(tree, 100, name)
+        device, = devices(tree)
+        expect(want, device["vm"])
+        _, text, _ = run(tree, "--prometheus")
+        expect({want}, labels(text))
 
 
 @case
