@@ -5,16 +5,21 @@
  * may end while it is read.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fdinfo.h"
 #include "procs.h"
 #include "switch.h"
+#include "text.h"
 #include "tree.h"
 
 #define STOCK_NODE	"/dev/vhost-net"
+#define MISC_MAJOR	10
+#define STOCK_MINOR	238	/* VHOST_NET_MINOR */
 #define TUN_NODE	"/dev/net/tun"
 #define GONE		" (deleted)"
 
@@ -34,12 +39,14 @@ struct kthread {
  * @kthreads: workers without a process
  * @nr_kthreads: how many
  * @own_node: node of vhx_net, or ""
+ * @own_minor: its device number, of MISC_MAJOR
  */
 struct scan {
 	struct procs *procs;
 	struct kthread *kthreads;
 	size_t nr_kthreads;
 	char own_node[NODE_MAX];
+	unsigned int own_minor;
 };
 
 /* Room for one more behind @nr. Return: the list, or NULL; then it is as before. */
@@ -67,17 +74,39 @@ static bool ends_with(const char *text, const char *end)
 	return *end && len >= less && !strcmp(text + len - less, end);
 }
 
-/* In a chroot or a container the path may begin elsewhere. */
-static bool is_node(const struct scan *scan, const char *path)
+/*
+ * Anybody can give a file a path with that end, or open a node without being let
+ * in (O_PATH): such a link has no rights. The owner of the file is not asked, as
+ * its file system may be a program that does not answer.
+ */
+static bool is_open(int pid, int fd, unsigned int minor)
 {
-	return ends_with(path, STOCK_NODE) || ends_with(path, scan->own_node);
+	char path[64];
+	struct statx link, node;
+
+	if (!tree_is_live())
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MODE, &link) ||
+	    !(link.stx_mode & 0600) ||
+	    statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE, &node))
+		return false;
+	return S_ISCHR(node.stx_mode) && node.stx_rdev_major == MISC_MAJOR &&
+	       node.stx_rdev_minor == minor;
+}
+
+/* In a chroot or a container the path may begin elsewhere. */
+static bool is_node(const struct scan *scan, const char *path, int pid, int fd)
+{
+	return (ends_with(path, STOCK_NODE) && is_open(pid, fd, STOCK_MINOR)) ||
+	       (ends_with(path, scan->own_node) && is_open(pid, fd, scan->own_minor));
 }
 
 static int add_node(struct proc *proc, int fd, const char *path)
 {
 	struct open_node node = { .fd = fd };
 
-	snprintf(node.path, sizeof(node.path), "%.*s", NODE_MAX - 1, path);
+	text_clean(node.path, sizeof(node.path), path);
 	return ADD(proc->nodes, proc->nr_nodes, node);
 }
 
@@ -102,7 +131,7 @@ static int look_at_fd(const struct scan *scan, struct proc *proc, int fd)
 	len = strlen(path);
 	if (ends_with(path, GONE))
 		path[len - strlen(GONE)] = 0;
-	if (is_node(scan, path))
+	if (is_node(scan, path, proc->task.tid, fd))
 		return add_node(proc, fd, path);
 	if (ends_with(path, TUN_NODE))
 		return add_tap(proc, fd);
@@ -274,12 +303,20 @@ static void drop_others(struct procs *procs)
 
 static void read_own_node(struct scan *scan)
 {
-	char name[NODE_MAX - 8];
+	char name[NODE_MAX - 8], number[32], *at;
 
 	tree_read(name, sizeof(name), "/sys/module/vhx_net/parameters/node");
 	name[strcspn(name, "\n")] = 0;
-	if (*name)
-		snprintf(scan->own_node, sizeof(scan->own_node), "/dev/%s", name);
+	if (!*name)
+		return;
+	snprintf(scan->own_node, sizeof(scan->own_node), "/dev/%s", name);
+	/* As folders of sysfs are named. */
+	for (at = name; *at; at++)
+		if (*at == '/')
+			*at = '!';
+	tree_read(number, sizeof(number), "/sys/class/misc/%s/dev", name);
+	if (sscanf(number, "%*u:%u", &scan->own_minor) != 1)
+		scan->own_minor = STOCK_MINOR;
 }
 
 /**

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -166,6 +167,32 @@ def fdinfo_of_others_is_hidden(tree):
     device, = seen_by_others(tree)
     expect(("hidden", "/dev/vhost-net", "unknown"),
            (device["kind"], device["node"], device["verdict"]))
+
+
+@case
+def files_named_as_a_node_are_none(tree):
+    """Of any user: a file in memory, one with that path, a node that is not open."""
+    folder = f"{tree.root}/dev"
+    os.mkdir(folder)
+    files = [os.memfd_create("x/dev/vhost-net"),
+             os.open(f"{folder}/vhost-net", os.O_CREAT | os.O_RDWR)]
+    os.unlink(f"{folder}/vhost-net")
+    try:
+        os.mknod(f"{folder}/vhost-net", stat.S_IFCHR | 0o600, os.makedev(10, 238))
+        files.append(os.open(f"{folder}/vhost-net", os.O_PATH))
+        os.unlink(f"{folder}/vhost-net")
+        os.mknod(f"{folder}/vhost-net", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        files.append(os.open(f"{folder}/vhost-net", os.O_RDWR))
+    except PermissionError as why:
+        raise Skip(f"nodes: {why}") from why
+    finally:
+        done = subprocess.run([TOP, "-d", "0.1", "--json"], text=True, check=False,
+                              capture_output=True, timeout=60)
+        for file in files:
+            os.close(file)
+    expect(0, done.returncode)
+    expect([], [device for device in json.loads(done.stdout)["devices"]
+                if device["pid"] == os.getpid()])
 
 
 # -- bad input ----------------------------------------------------------------
