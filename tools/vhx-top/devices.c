@@ -45,7 +45,12 @@ static struct device *add(struct devices *devices, const struct proc *proc)
 	device->ns = switch_now();
 	device->pid = proc->task.tid;
 	device->start = proc->task.start;
-	vm_read_name(device->vm, sizeof(device->vm), device->pid, proc->task.name);
+	/* A command line may be long; that of a switch is not what its ports are. */
+	if (nr && device[-1].pid == device->pid && device[-1].kind != DEVICE_SWITCH)
+		strcpy(device->vm, device[-1].vm);
+	else
+		vm_read_name(device->vm, sizeof(device->vm), device->pid,
+			     proc->task.name);
 	return device;
 }
 
@@ -62,21 +67,35 @@ static void set_worker(struct device *device, unsigned int ring, int tid)
 	task_read_times(worker, tid);
 }
 
-/* Two descriptors of one file: the second is no device more. */
-static bool is_same_file(int pid, int one, int other)
-{
-	return tree_is_live() &&
-	       !syscall(SYS_kcmp, pid, pid, KCMP_FILE, one, other);
-}
+/* Files of a process, in the order that the kernel has of them. */
+struct files {
+	int fd[OF_ONE_MAX];
+	size_t nr;
+};
 
-static bool is_copy(const struct proc *proc, size_t i)
+/* Whether one descriptor of a file was there before: the second is no device more. */
+static bool is_copy(struct files *files, int pid, int fd)
 {
-	size_t k;
+	size_t first = 0, end = files->nr, middle;
+	long order;
 
-	for (k = 0; k < i; k++)
-		if (is_same_file(proc->task.tid, proc->nodes[k].fd,
-				 proc->nodes[i].fd))
-			return true;
+	if (!tree_is_live())
+		return false;
+	while (first < end) {
+		middle = (first + end) / 2;
+		order = syscall(SYS_kcmp, pid, pid, KCMP_FILE, fd,
+				files->fd[middle]);
+		/* 1: less, 2: more, else it cannot be told. */
+		if (order != 1 && order != 2)
+			return !order;
+		if (order == 1)
+			end = middle;
+		else
+			first = middle + 1;
+	}
+	memmove(files->fd + first + 1, files->fd + first,
+		(files->nr++ - first) * sizeof(*files->fd));
+	files->fd[first] = fd;
 	return false;
 }
 
@@ -168,10 +187,13 @@ static int add_node(struct devices *devices, const struct proc *proc, size_t i)
 static int add_seen(struct devices *devices, const struct proc *proc)
 {
 	size_t i, first = devices->nr;
+	struct files files;
 	int err;
 
+	files.nr = 0;
 	for (i = 0; i < proc->nr_nodes; i++) {
-		err = is_copy(proc, i) ? 0 : add_node(devices, proc, i);
+		err = is_copy(&files, proc->task.tid, proc->nodes[i].fd) ? 0 :
+			add_node(devices, proc, i);
 		if (err)
 			return err;
 	}
@@ -277,6 +299,7 @@ static int read_procs(struct devices *devices)
 			add_seen(devices, &procs.list[i]);
 	if (!err)
 		err = read_switches(devices, &procs);
+	devices->is_cut = procs.is_cut;
 	procs_free(&procs);
 	return err;
 }
@@ -327,9 +350,10 @@ static void read_interfaces(struct devices *devices)
 			continue;
 		netdev_read(&device->net, device->pid, ifname_of(device));
 		device->is_first = true;
-		for (other = devices->list; other < device; other++)
-			if (other->pid == device->pid &&
-			    !strcmp(ifname_of(other), ifname_of(device)))
+		/* Those of a process stand together. */
+		for (other = device; device->is_first && other-- > devices->list &&
+		     other->pid == device->pid;)
+			if (!strcmp(ifname_of(other), ifname_of(device)))
 				device->is_first = false;
 	}
 	netdev_forget();
@@ -363,20 +387,23 @@ void devices_free(struct devices *devices)
 /**
  * devices_find - the same device at another time
  * @devices: of that time
+ * @next: where it is likely to be, from 0; is set to the place behind it
  * @key: the device
  *
  * Return: it, or NULL: it was not there
  */
-const struct device *devices_find(const struct devices *devices,
+const struct device *devices_find(const struct devices *devices, size_t *next,
 				  const struct device *key)
 {
 	const struct device *device;
 	size_t i;
 
 	for (i = 0; i < devices->nr; i++) {
-		device = &devices->list[i];
-		if (device_is(device, key))
-			return device;
+		device = &devices->list[(*next + i) % devices->nr];
+		if (!device_is(device, key))
+			continue;
+		*next = (size_t)(device - devices->list) + 1;
+		return device;
 	}
 	return NULL;
 }

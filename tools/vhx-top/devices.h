@@ -58,11 +58,13 @@ struct device {
  * @list: the devices
  * @nr: how many
  * @ns: when they were looked at
+ * @is_cut: a process has so many that some were left out
  */
 struct devices {
 	struct device *list;
 	size_t nr;
 	uint64_t ns;
+	bool is_cut;
 };
 
 /* Whether its rings are counted. */
@@ -82,7 +84,7 @@ static inline bool device_is(const struct device *one, const struct device *othe
 
 int devices_read(struct devices *devices);
 void devices_free(struct devices *devices);
-const struct device *devices_find(const struct devices *devices,
+const struct device *devices_find(const struct devices *devices, size_t *next,
 				  const struct device *key);
 const char *device_kind(enum device_kind kind);
 

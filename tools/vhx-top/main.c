@@ -194,6 +194,9 @@ static int print_once(struct watch *watch, const struct options *options)
 	if (!watch->has_times)
 		fputs("vhx-top: no schedstat: how long workers wait is not known\n",
 		      stderr);
+	if (watch->now.is_cut)
+		fprintf(stderr, "vhx-top: a process has more than %d descriptors or workers: the rest is left out\n",
+			OF_ONE_MAX);
 	err = options->put ? options->put(stdout, watch) :
 		put_list(stdout, watch, options);
 	if (!err && (fflush(stdout) || ferror(stdout)))

@@ -9,6 +9,7 @@
 
 #include "place.h"
 #include "follow.h"
+#include "procs.h"
 
 #define RULES_PATH	"/etc/vhx/placement.conf"
 
@@ -249,6 +250,9 @@ static int once(void)
 		fprintf(stderr, "vhx-pin: /proc: %s\n", strerror(-err));
 		err = 1;
 	} else {
+		if (workers.is_cut)
+			fprintf(stderr, "vhx-pin: a process has more than %d descriptors or workers: the rest is left out\n",
+				OF_ONE_MAX);
 		err = action == ACT_LIST ? list(&workers) :
 		      action == ACT_APPLY ? apply(&workers) : pin_now(&workers);
 	}

@@ -67,6 +67,14 @@ static void *grown(void *list, size_t nr, size_t size)
 	_list ? 0 : -ENOMEM;					\
 })
 
+/* Work must not grow with all that one process has: any user may have a lot. */
+#define ADD_SOME(scan, list, nr, item) ({			\
+	bool _is_full = (nr) == OF_ONE_MAX;			\
+								\
+	(scan)->procs->is_cut |= _is_full;			\
+	_is_full ? 0 : ADD(list, nr, item);			\
+})
+
 static bool ends_with(const char *text, const char *end)
 {
 	size_t len = strlen(text), less = strlen(end);
@@ -102,15 +110,16 @@ static bool is_node(const struct scan *scan, const char *path, int pid, int fd)
 	       (ends_with(path, scan->own_node) && is_open(pid, fd, scan->own_minor));
 }
 
-static int add_node(struct proc *proc, int fd, const char *path)
+static int add_node(const struct scan *scan, struct proc *proc, int fd,
+		    const char *path)
 {
 	struct open_node node = { .fd = fd };
 
 	text_clean(node.path, sizeof(node.path), path);
-	return ADD(proc->nodes, proc->nr_nodes, node);
+	return ADD_SOME(scan, proc->nodes, proc->nr_nodes, node);
 }
 
-static int add_tap(struct proc *proc, int fd)
+static int add_tap(const struct scan *scan, struct proc *proc, int fd)
 {
 	struct open_tap tap = { .fd = fd };
 	static struct fdinfo info;
@@ -118,7 +127,7 @@ static int add_tap(struct proc *proc, int fd)
 	if (fdinfo_read(&info, proc->task.tid, fd) || !*info.tap)
 		return 0;
 	strcpy(tap.ifname, info.tap);
-	return ADD(proc->taps, proc->nr_taps, tap);
+	return ADD_SOME(scan, proc->taps, proc->nr_taps, tap);
 }
 
 static int look_at_fd(const struct scan *scan, struct proc *proc, int fd)
@@ -132,9 +141,9 @@ static int look_at_fd(const struct scan *scan, struct proc *proc, int fd)
 	if (ends_with(path, GONE))
 		path[len - strlen(GONE)] = 0;
 	if (is_node(scan, path, proc->task.tid, fd))
-		return add_node(proc, fd, path);
+		return add_node(scan, proc, fd, path);
 	if (ends_with(path, TUN_NODE))
-		return add_tap(proc, fd);
+		return add_tap(scan, proc, fd);
 	return 0;
 }
 
@@ -166,7 +175,7 @@ static int owner_of(const char *name)
 		owner : 0;
 }
 
-static int look_at_threads(struct proc *proc)
+static int look_at_threads(const struct scan *scan, struct proc *proc)
 {
 	DIR *dir = tree_dir("/proc/%d/task", proc->task.tid);
 	struct dirent *entry;
@@ -177,7 +186,7 @@ static int look_at_threads(struct proc *proc)
 		tid = tree_number(entry);
 		if (tid > 0 && !task_read(&task, proc->task.tid, tid) &&
 		    owner_of(task.name))
-			err = ADD(proc->workers, proc->nr_workers, tid);
+			err = ADD_SOME(scan, proc->workers, proc->nr_workers, tid);
 	}
 	if (dir)
 		closedir(dir);
@@ -206,7 +215,7 @@ static int look_at_proc(struct scan *scan, int pid)
 	proc.is_switch = !strcmp(proc.task.name, SWITCH_COMM);
 	err = look_at_fds(scan, &proc);
 	if (!err && (proc.nr_nodes || proc.is_hidden))
-		err = look_at_threads(&proc);
+		err = look_at_threads(scan, &proc);
 	if (!err && (proc.nr_nodes || proc.is_hidden || proc.is_switch))
 		err = ADD(scan->procs->list, scan->procs->nr, proc);
 	else
@@ -279,8 +288,8 @@ static int give_kthreads(struct scan *scan)
 		key.task.tid = scan->kthreads[i].owner;
 		proc = bsearch(&key, procs->list, procs->nr, sizeof(key), by_pid);
 		if (proc)
-			err = ADD(proc->workers, proc->nr_workers,
-				  scan->kthreads[i].tid);
+			err = ADD_SOME(scan, proc->workers, proc->nr_workers,
+				       scan->kthreads[i].tid);
 	}
 	return err;
 }

@@ -10,6 +10,7 @@
 #include "task.h"
 
 #define NODE_MAX	48	/* bytes of the path of a node */
+#define OF_ONE_MAX	1024	/* nodes, taps and workers each of a process */
 
 /**
  * struct open_node - a descriptor of a node
@@ -61,10 +62,12 @@ struct proc {
  * struct procs - all of them, by pid
  * @list: the processes
  * @nr: how many
+ * @is_cut: one has more than OF_ONE_MAX of something; the rest is left out
  */
 struct procs {
 	struct proc *list;
 	size_t nr;
+	bool is_cut;
 };
 
 int procs_read(struct procs *procs);

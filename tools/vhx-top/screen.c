@@ -166,6 +166,8 @@ static void draw_counts(const struct screen *screen)
 		       screen->is_editing ? "_" : "");
 	if (!screen->watch->has_times)
 		addstr("; no schedstat: waits unknown");
+	if (screen->watch->now.is_cut)
+		addstr("; a process has too many descriptors: some are left out");
 }
 
 static void draw_keys(const char *text)

@@ -6,10 +6,10 @@
 
 #include "watch.h"
 
-static void judge(struct watch *watch, struct view *view,
+static void judge(struct watch *watch, struct view *view, size_t *next,
 		  const struct device *device)
 {
-	const struct device *before = devices_find(&watch->before, device);
+	const struct device *before = devices_find(&watch->before, next, device);
 	double seconds = before ? (double)(device->ns - before->ns) / 1e9 : 0;
 	unsigned int i;
 
@@ -28,7 +28,7 @@ static void judge(struct watch *watch, struct view *view,
  */
 int watch_look(struct watch *watch)
 {
-	size_t i;
+	size_t i, next = 0;
 	int err;
 
 	devices_free(&watch->before);
@@ -43,7 +43,7 @@ int watch_look(struct watch *watch)
 		watch->seconds = (double)(watch->now.ns - watch->before.ns) / 1e9;
 	watch->has_times = task_has_times();
 	for (i = 0; i < watch->now.nr; i++)
-		judge(watch, &watch->views[i], &watch->now.list[i]);
+		judge(watch, &watch->views[i], &next, &watch->now.list[i]);
 	watch->nr = watch->now.nr;
 	return 0;
 }

@@ -148,6 +148,7 @@ int workers_read(struct workers *list)
 	memset(list, 0, sizeof(*list));
 	for (size_t i = 0; !err && i < procs.nr; i++)
 		err = read_proc(list, &procs.list[i]);
+	list->is_cut = procs.is_cut;
 	procs_free(&procs);
 	return err;
 }

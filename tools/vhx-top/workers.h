@@ -51,10 +51,12 @@ struct worker {
  * struct workers - all of them, by number of process and thread
  * @at: the workers
  * @nr: how many
+ * @is_cut: a process has so many that some were left out
  */
 struct workers {
 	struct worker *at;
 	size_t nr;
+	bool is_cut;
 };
 
 int workers_read(struct workers *list);

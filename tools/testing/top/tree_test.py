@@ -300,6 +300,26 @@ def names_are_clean_utf8(tree):
 
 
 @case
+def many_descriptors_are_cut(tree):
+    """Of one process; what others have is shown, and soon."""
+    tree.process(100, QEMU)
+    tree.descriptor(100, 9999, "/dev/vhost-net", "vhx-owner:\t100", "iff:\ttap0")
+    for i in range(4000):
+        os.symlink("/dev/vhost-net" if i % 2 else "/dev/net/tun",
+                   f"{tree.root}/proc/100/fd/{10000 + i}")
+        os.link(f"{tree.root}/proc/100/fdinfo/9999",
+                f"{tree.root}/proc/100/fdinfo/{10000 + i}")
+    guest(tree, 200, "web")
+    since = time.monotonic()
+    status, text, said = run(tree, "--json")
+    if time.monotonic() - since > 5:
+        raise Failed(f"{time.monotonic() - since} s")
+    found = [device["pid"] for device in json.loads(text)["devices"]]
+    expect((0, 1, 1024, 1), (status, len(said.splitlines()), found.count(100),
+                             found.count(200)))
+
+
+@case
 def options_64(tree):
     for args in (["--nonsense"], ["--once", "more"], ["-d", "0"], ["-d", "x"],
                  ["-d", "nan"], ["-d", "1e9"], ["--sort", "colour"], []):
