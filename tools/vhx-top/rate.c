@@ -6,10 +6,22 @@
 
 #define NS_PER_S	1e9
 
-/* What counts from 0 again has a new owner, or is another interface. */
+/* Of an interface: what counts from 0 again is another one. */
 static uint64_t since(uint64_t before, uint64_t now)
 {
 	return now >= before ? now - before : now;
+}
+
+/* What goes back alone was read between two writes, or of two sources. */
+static uint64_t more(uint64_t before, uint64_t now)
+{
+	return now >= before ? now - before : 0;
+}
+
+/* Whether a ring counts from 0 again: its device has a new owner. */
+static bool is_reset(const struct counters *before, const struct counters *now)
+{
+	return now->frames < before->frames || now->runs < before->runs;
 }
 
 /* Times of two files are not read at the same moment. */
@@ -43,10 +55,11 @@ static void rate_ring(struct ring_rate *rate, const struct ring *before,
 	const uint64_t *old = (const uint64_t *)&before->counters;
 	const uint64_t *new = (const uint64_t *)&now->counters;
 	uint64_t *diff = (uint64_t *)&rate->diff;
+	bool from_0 = is_reset(&before->counters, &now->counters);
 	unsigned int i;
 
 	for (i = 0; i < COUNTERS; i++)
-		diff[i] = since(old[i], new[i]);
+		diff[i] = from_0 ? new[i] : more(old[i], new[i]);
 	rate->is_known = true;
 	rate->has_frames = true;
 	rate->frames = (double)rate->diff.frames / seconds;
@@ -68,11 +81,14 @@ static void rate_worker(struct task_rate *rate, const struct task *before,
 
 	if (!now->tid || before->tid != now->tid || before->start != now->start)
 		return;
-	run = since(before->run_ns, now->run_ns);
-	wait = since(before->wait_ns, now->wait_ns);
+	/* Then one has times in ns and the other in ticks, which do not compare. */
+	if (before->has_wait != now->has_wait)
+		return;
+	run = more(before->run_ns, now->run_ns);
+	wait = more(before->wait_ns, now->wait_ns);
 	rate->is_known = true;
 	rate->run = share(run, seconds);
-	rate->has_wait = before->has_wait && now->has_wait;
+	rate->has_wait = now->has_wait;
 	/* A wait is counted when it ends. */
 	if (rate->has_wait)
 		rate->wait = !run && !wait && before->state == 'R' &&

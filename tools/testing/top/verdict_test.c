@@ -101,6 +101,30 @@ TEST_F(verdict, counters_from_0_count)
 	EXPECT_TRUE(NEAR(300, self->rate.ring[RING_RX].frames));
 }
 
+TEST_F(verdict, counter_that_goes_back_alone_is_0)
+{
+	self->before.info.ring[RING_RX].counters.guest_wait_ns = 100 * S;
+	self->rx->guest_wait_ns = 100 * S - 1;
+	self->rx->frames += 1000;
+	EXPECT_STREQ("ok", judged(self));
+	EXPECT_TRUE(NEAR(0, self->rate.ring[RING_RX].guest_wait));
+	/* with the frames it is a new owner's */
+	self->rx->frames = 100;
+	self->rx->guest_wait_ns = S;
+	EXPECT_STREQ("guest-limited", judged(self));
+	EXPECT_TRUE(NEAR(0.5, self->rate.ring[RING_RX].guest_wait));
+}
+
+TEST_F(verdict, times_of_two_kinds_unknown)
+{
+	self->now.worker[RING_RX].has_wait = false;
+	self->now.worker[RING_RX].run_ns += 2 * S;
+	judged(self);
+	EXPECT_FALSE(self->rate.worker[RING_RX].is_known);
+	EXPECT_FALSE(self->rate.worker[RING_RX].has_wait);
+	EXPECT_TRUE(self->rate.worker[RING_TX].is_known);
+}
+
 TEST_F(verdict, few_frames_idle)
 {
 	self->rx->frames += 19;
