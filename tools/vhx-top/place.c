@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 
 #include "place.h"
 
@@ -56,13 +58,10 @@ static int read_line(const char *path, char *text, size_t size)
 	return 0;
 }
 
-static int write_line(const char *dir, const char *name, const char *text)
+static int write_line(int dir, const char *name, const char *text)
 {
-	char path[2 * PATH_MAX];
-	int fd, err = 0;
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), err = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, strlen(text)) < 0)
@@ -89,7 +88,8 @@ static const char *hierarchy(void)
 /* The group of a thread in the unified hierarchy. */
 static int group_of(pid_t tid, char *group, size_t size)
 {
-	char path[64], text[4096], *line;
+	char path[64], text[4 * PATH_MAX], *line;
+	size_t len;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", tid);
 	if (read_line(path, text, sizeof(text)))
@@ -98,49 +98,115 @@ static int group_of(pid_t tid, char *group, size_t size)
 	if (!line)
 		return -ENODEV;
 	line += *line == '\n' ? 4 : 3;
-	snprintf(group, size, "%.*s", (int)strcspn(line, "\n"), line);
+	len = strcspn(line, "\n");
+	if (!line[len] || len >= size)
+		return -ENAMETOOLONG;
+	memcpy(group, line, len);
+	group[len] = 0;
 	return 0;
 }
 
-/* The folder of the group that a rule names. */
-static int find_group(const struct worker *worker, const char *name, char *dir,
-		      size_t size)
+/**
+ * struct group - one that a worker is to be in
+ * @parent: descriptor of the one above, or -1
+ * @dir: its own, or -1
+ * @name: below @parent
+ * @is_new: it was made for the worker
+ */
+struct group {
+	int parent;
+	int dir;
+	const char *name;
+	bool is_new;
+};
+
+/* A folder of the hierarchy, wherever its path may lead. Return: fd, -errno. */
+static int open_below(int dir, const char *path)
 {
-	char own[GROUP_LEN] = "";
-	const char *root = hierarchy();
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	struct statfs fs;
+	int fd;
+
+	fd = (int)syscall(SYS_openat2, dir, *path ? path : ".", &how, sizeof(how));
+	if (fd < 0)
+		return -errno;
+	if (!fstatfs(fd, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return fd;
+	close(fd);
+	return -EXDEV;
+}
+
+/* Its path below the root, in two: the one above and the name in it. */
+static int split_path(const struct worker *worker, const char *name, char *path,
+		      size_t size, char **last)
+{
+	char own[GROUP_LEN] = "", *end;
 	int err = 0;
 
-	if (!root)
-		return -ENODEV;
 	/* As seen from the owner, since the worker itself will be there. */
 	if (*name != '/')
 		err = group_of(worker->pid, own, sizeof(own));
-	if (!err && snprintf(dir, size, "%s%s%s%s", root, own,
-			     *name == '/' ? "" : "/", name) >= (int)size)
-		err = -ENAMETOOLONG;
-	return err;
+	if (err)
+		return err;
+	if (snprintf(path, size, "./%s/%s", own, name) >= (int)size)
+		return -ENAMETOOLONG;
+	for (end = path + strlen(path); end[-1] == '/'; end--)
+		end[-1] = 0;
+	*last = strrchr(path, '/');
+	if (!*last)
+		*last = end;
+	else
+		*(*last)++ = 0;
+	return 0;
 }
 
 /*
  * One that is named as seen from an owner is made: before that owner there is
- * no group to make it in. Below a group of threads it has to be one, too.
+ * no group to make it in.
  */
-static int make_group(const char *dir, bool is_task, const char *name)
+static int open_group(struct group *group, const char *path, bool is_made)
 {
-	char path[PATH_MAX + 16], type[64] = "";
-	bool is_new = false;
+	const char *root = hierarchy();
+	int top = root ? open(root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (*name != '/') {
-		is_new = !mkdir(dir, 0755);
-		if (!is_new && errno != EEXIST)
-			return -errno;
-	}
-	snprintf(path, sizeof(path), "%s/cgroup.type", dir);
+	if (top < 0)
+		return -ENODEV;
+	group->parent = open_below(top, path);
+	close(top);
+	if (group->parent < 0)
+		return group->parent;
+	if (is_made && !mkdirat(group->parent, group->name, 0755))
+		group->is_new = true;
+	else if (is_made && errno != EEXIST)
+		return -errno;
+	group->dir = open_below(group->parent, group->name);
+	return group->dir < 0 ? group->dir : 0;
+}
+
+/* Below a group of threads it has to be one, too. */
+static int set_type(const struct group *group, bool is_task)
+{
+	char path[64], type[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/cgroup.type", group->dir);
 	/* The root has no such file, and takes all. */
 	read_line(path, type, sizeof(type));
-	if (!strncmp(type, "domain invalid", 14) || (is_new && is_task))
-		return write_line(dir, "cgroup.type", "threaded");
+	if (!strncmp(type, "domain invalid", 14) || (group->is_new && is_task))
+		return write_line(group->dir, "cgroup.type", "threaded");
 	return 0;
+}
+
+static void close_group(const struct group *group, bool is_used)
+{
+	if (group->is_new && !is_used)
+		unlinkat(group->parent, group->name, AT_REMOVEDIR);
+	if (group->dir >= 0)
+		close(group->dir);
+	if (group->parent >= 0)
+		close(group->parent);
 }
 
 static void explain_group(struct reason *reason, const struct worker *worker,
@@ -157,6 +223,10 @@ static void explain_group(struct reason *reason, const struct worker *worker,
 		break;
 	case ENODEV:
 		fail(reason, err, "cgroup %s: no unified hierarchy (cgroup v2) at /sys/fs/cgroup",
+		     name);
+		break;
+	case EXDEV:
+		fail(reason, err, "cgroup %s: leads out of the hierarchy: there is no group above that of the VM, or the path does not end with a name",
 		     name);
 		break;
 	case ENOENT:
@@ -183,16 +253,24 @@ static void explain_group(struct reason *reason, const struct worker *worker,
 static void enter_group(struct reason *reason, const struct worker *worker,
 			const char *name)
 {
-	char dir[PATH_MAX], tid[16];
-	int err = find_group(worker, name, dir, sizeof(dir));
+	struct group group = { .parent = -1, .dir = -1 };
+	char path[2 * PATH_MAX], tid[16], *last;
+	int err = split_path(worker, name, path, sizeof(path), &last);
 
+	if (!err) {
+		group.name = last;
+		/* A last .. would leave the one above without being seen. */
+		err = !strcmp(last, "..") ? -EXDEV :
+		      open_group(&group, path, *name != '/');
+	}
 	if (!err)
-		err = make_group(dir, !worker->is_kthread, name);
+		err = set_type(&group, !worker->is_kthread);
 	snprintf(tid, sizeof(tid), "%d", worker->tid);
 	/* In cgroup.procs the number of a thread moves all of its process. */
 	if (!err)
-		err = write_line(dir, worker->is_kthread ? "cgroup.procs" :
+		err = write_line(group.dir, worker->is_kthread ? "cgroup.procs" :
 				 "cgroup.threads", tid);
+	close_group(&group, !err);
 	if (err)
 		explain_group(reason, worker, name, err);
 }
@@ -204,7 +282,7 @@ static bool cpus_of_group(const struct worker *worker, struct cpus *cpus,
 			  char *group, size_t size)
 {
 	const char *root = hierarchy();
-	char path[PATH_MAX], text[4096];
+	char path[2 * PATH_MAX], text[4096];
 
 	if (!root || group_of(worker->tid, group, size))
 		return false;

@@ -3,6 +3,7 @@
 #ifndef RULE_H
 #define RULE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -10,7 +11,7 @@
 #include "workers.h"
 
 #define NAME_MAX_LEN	128
-#define GROUP_LEN	256
+#define GROUP_LEN	PATH_MAX
 
 /* What runs when: as it is, by nice values, in real time. */
 enum rule_class { CLASS_KEPT, CLASS_OTHER, CLASS_FIFO };

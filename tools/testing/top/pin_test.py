@@ -246,6 +246,18 @@ def cgroup_below_the_owner_is_made_ok(rig):
 
 
 @case
+def cgroup_out_of_the_hierarchy_error(rig):
+    with Client(rig, "tapa") as client:
+        write(f"{CGROUPS}/cgroup.procs", str(client.proc.pid))
+        for name in ("../pin-out", "../../../tmp/pin-out", ".."):
+            expect_in("leads out", rig.pin("--vm", "vm1", "--cgroup", name,
+                                           status=1))
+        expect([False, False], [os.path.exists(f"{folder}/pin-out")
+                                for folder in ("/sys/fs", "/tmp")])
+        expect("/", group(client.worker))
+
+
+@case
 def cgroup_beside_the_owner_as_with_libvirt_ok(rig):
     with new_group("pin-vm") as path, Client(rig, "tapa") as client:
         os.mkdir(f"{path}/emulator")
