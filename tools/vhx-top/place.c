@@ -16,6 +16,7 @@
 #include <linux/openat2.h>
 
 #include "place.h"
+#include "text.h"
 
 #define AS_ROOT	"not permitted: run it as root, or give it CAP_SYS_NICE"
 
@@ -303,7 +304,7 @@ static bool cpus_of_group(const struct worker *worker, struct cpus *cpus,
 static void explain_cpus(struct reason *reason, const struct worker *worker,
 			 const struct cpus *wanted)
 {
-	char list[128], left[128], text[4096], group[GROUP_LEN];
+	char list[128], left[128], text[4096], group[GROUP_LEN], shown[256];
 	struct cpus cpus;
 
 	cpus_print(wanted, list, sizeof(list));
@@ -321,8 +322,9 @@ static void explain_cpus(struct reason *reason, const struct worker *worker,
 	if (cpus_of_group(worker, &cpus, group, sizeof(group)) &&
 	    !cpus_contain(&cpus, wanted)) {
 		cpus_print(&cpus, left, sizeof(left));
+		text_clean(shown, sizeof(shown), *group ? group : "/");
 		fail(reason, -EINVAL, "cpus %s: its control group leaves it %s: see cpuset.cpus of %s, or put it into another group (cgroup=)",
-		     list, left, *group ? group : "/");
+		     list, left, shown);
 		return;
 	}
 	fail(reason, -EINVAL, "cpus %s: the kernel does not let it run there", list);
@@ -415,6 +417,7 @@ int place_read(const struct worker *worker, struct placement *placement)
 {
 	struct sched_param param;
 	int nice, class = sched_getscheduler(worker->tid);
+	char group[GROUP_LEN];
 
 	memset(placement, 0, sizeof(*placement));
 	if (class < 0 || sched_getparam(worker->tid, &param) ||
@@ -433,7 +436,9 @@ int place_read(const struct worker *worker, struct placement *placement)
 	else
 		snprintf(placement->class, sizeof(placement->class), "class:%d",
 			 class);
-	if (group_of(worker->tid, placement->cgroup, sizeof(placement->cgroup)))
-		strcpy(placement->cgroup, "-");
+	/* It goes to a terminal, and users name groups of their own. */
+	if (group_of(worker->tid, group, sizeof(group)))
+		strcpy(group, "-");
+	text_clean(placement->cgroup, sizeof(placement->cgroup), group);
 	return 0;
 }
