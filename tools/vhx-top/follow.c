@@ -147,8 +147,11 @@ static bool drain(int inotify)
 
 static void read_again(struct follower *follower)
 {
-	if (rules_read(&follower->rules, follower->path)) {
-		fprintf(stderr, "vhx-pin: the rules stay as they were\n");
+	int err = rules_read(&follower->rules, follower->path);
+
+	if (err) {
+		fprintf(stderr, "vhx-pin: %s: %s: the rules stay as they were\n",
+			follower->path, strerror(-err));
 		return;
 	}
 	follower->nr_placed = 0;

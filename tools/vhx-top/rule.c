@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "rule.h"
 
@@ -40,13 +41,23 @@ static bool number(const char *text, int min, int max, int *n)
 	return true;
 }
 
+/* A pattern may be longer than what it is for. */
+static bool is_pattern(const char *value)
+{
+	return strpbrk(value, "*?[\\");
+}
+
 static const char *set_vm(struct rule *rule, const char *value)
 {
+	if (strlen(value) >= VM_LEN && !is_pattern(value))
+		return "longer than a name can be";
 	return copy(rule->vm, sizeof(rule->vm), value);
 }
 
 static const char *set_tap(struct rule *rule, const char *value)
 {
+	if (strlen(value) >= IF_NAMESIZE && !is_pattern(value))
+		return "longer than a name can be";
 	return copy(rule->tap, sizeof(rule->tap), value);
 }
 
@@ -220,15 +231,21 @@ int rules_read(struct rules *rules, const char *path)
 	unsigned int number = 0;
 	char *line = NULL, why[512];
 	size_t size = 0;
+	ssize_t len;
 	int ret, err = 0;
 	FILE *file = fopen(path, "re");
 
 	if (!file)
 		return -errno;
-	while (getline(&line, &size, file) >= 0) {
+	while ((len = getline(&line, &size, file)) >= 0) {
 		struct rule rule = { .line = ++number };
 
-		ret = parse_line(&rule, line, why, sizeof(why));
+		if (strlen(line) == (size_t)len) {
+			ret = parse_line(&rule, line, why, sizeof(why));
+		} else {
+			snprintf(why, sizeof(why), "has a zero byte in it");
+			ret = -EINVAL;
+		}
 		if (ret < 0)
 			fprintf(stderr, "%s:%u: %s\n", path, number, why);
 		else if (ret > 0)

@@ -17,6 +17,7 @@
 #include "fdinfo.h"
 
 #define TAPS_MAX	32
+#define VM_LEN		64	/* bytes of a name; what is longer is cut */
 #define BOTH_RINGS	(1 << RING_RX | 1 << RING_TX)
 
 /**
@@ -44,7 +45,7 @@ struct worker {
 	size_t nr_taps;
 	bool has_more;
 	char tap[TAPS_MAX][IF_NAMESIZE];
-	char vm[64];
+	char vm[VM_LEN];
 };
 
 /**

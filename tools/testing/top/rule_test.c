@@ -153,6 +153,41 @@ TEST(all_bad_lines_are_named_einval)
 	EXPECT_NE(NULL, strstr(said, PATH ":3: "));
 }
 
+TEST(zero_byte_einval)
+{
+	static const char text[] = "vm=a cpus=1\0 vm=b\n";
+	struct rules rules = { 0 };
+	FILE *file = fopen(PATH, "w");
+
+	ASSERT_NE(NULL, file);
+	fwrite(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	EXPECT_EQ(-EINVAL, rules_read(&rules, PATH));
+	unlink(PATH);
+}
+
+TEST(longer_than_a_name_einval)
+{
+	struct rule rule = { 0 };
+	char name[100], why[512];
+
+	memset(name, 'a', sizeof(name));
+	name[64] = 0;
+	EXPECT_EQ(-EINVAL, rule_set(&rule, "vm", name, why, sizeof(why)));
+	name[16] = 0;
+	EXPECT_EQ(-EINVAL, rule_set(&rule, "tap", name, why, sizeof(why)));
+	name[15] = 0;
+	EXPECT_EQ(0, rule_set(&rule, "tap", name, why, sizeof(why)));
+	memset(name, 'a', sizeof(name));
+	name[63] = 0;
+	EXPECT_EQ(0, rule_set(&rule, "vm", name, why, sizeof(why)));
+	name[63] = 'a';
+	name[98] = '*';
+	name[99] = 0;
+	rule = (struct rule){ 0 };
+	EXPECT_EQ(0, rule_set(&rule, "vm", name, why, sizeof(why)));
+}
+
 TEST(no_file_enoent)
 {
 	struct rules rules = { 0 };
