@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "place.h"
@@ -148,16 +149,21 @@ static void print_worker(const struct worker *worker, const struct rule *by)
 	       placement.cgroup);
 }
 
+/* Of the rules. Return: the status to end with */
+static int complain(int err)
+{
+	fprintf(stderr, "vhx-pin: %s: %s\n", rules_path, strerror(-err));
+	return err == -EINVAL ? EX_CONFIG : 1;
+}
+
 /* Rules, if there are any. */
 static int list(const struct workers *workers)
 {
 	struct rules rules = { 0 };
 	int err = rules_read(&rules, rules_path);
 
-	if (err && (err != -ENOENT || strcmp(rules_path, RULES_PATH))) {
-		fprintf(stderr, "vhx-pin: %s: %s\n", rules_path, strerror(-err));
-		return 1;
-	}
+	if (err && (err != -ENOENT || strcmp(rules_path, RULES_PATH)))
+		return complain(err);
 	printf("%-16s %-15s %-5s %7s %7s %-7s %-11s %-8s %4s %s\n", "VM", "TAP",
 	       "RING", "PID", "TID", "KIND", "CPUS", "CLASS", "RULE", "CGROUP");
 	for (size_t i = 0; i < workers->nr; i++)
@@ -227,10 +233,8 @@ static int apply(const struct workers *workers)
 	struct rules rules = { 0 };
 	int failed = 0, err = rules_read(&rules, rules_path);
 
-	if (err) {
-		fprintf(stderr, "vhx-pin: %s: %s\n", rules_path, strerror(-err));
-		return 1;
-	}
+	if (err)
+		return complain(err);
 	for (size_t i = 0; i < workers->nr; i++) {
 		const struct rule *by = rules_find(&rules, &workers->at[i]);
 
@@ -264,9 +268,7 @@ static int stay(void)
 {
 	int err = follow(rules_path);
 
-	if (err)
-		fprintf(stderr, "vhx-pin: %s: %s\n", rules_path, strerror(-err));
-	return err ? 1 : 0;
+	return err ? complain(err) : 0;
 }
 
 int main(int argc, char **argv)
@@ -274,7 +276,13 @@ int main(int argc, char **argv)
 	static const struct argp argp = {
 		options, parse, NULL, doc, NULL, NULL, NULL
 	};
+	int status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	return action == ACT_WATCH ? stay() : once();
+	status = action == ACT_WATCH ? stay() : once();
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "vhx-pin: standard output: %s\n", strerror(errno));
+		status = status ? status : 1;
+	}
+	return status;
 }

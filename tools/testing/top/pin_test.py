@@ -397,7 +397,7 @@ def bad_rules_are_named_fail(rig):
     with Client(rig, "tapa"):
         for action in ("--apply", "--watch", "--list"):
             expect_in(f"{rules[1]}:2: cpus=z: a list of CPUs",
-                      rig.pin(action, *rules, status=1))
+                      rig.pin(action, *rules, status=78))
     expect_in("No such file", rig.pin("--apply", "--rules", "/nix", status=1))
 
 
