@@ -88,6 +88,16 @@ static int set_column(struct options *options, const char *val)
 	return 0;
 }
 
+static int set_format(struct options *options,
+		      int (*put)(FILE *out, const struct watch *watch))
+{
+	if (options->put && options->put != put)
+		return complain("there is one output", "--json or --prometheus");
+	options->is_once = true;
+	options->put = put;
+	return 0;
+}
+
 /* Return: 0, a status to end with, or -1: end well */
 static int set(struct options *options, int key)
 {
@@ -96,13 +106,9 @@ static int set(struct options *options, int key)
 		options->is_once = true;
 		return 0;
 	case 'j':
-		options->is_once = true;
-		options->put = json_put;
-		return 0;
+		return set_format(options, json_put);
 	case 'p':
-		options->is_once = true;
-		options->put = prometheus_put;
-		return 0;
+		return set_format(options, prometheus_put);
 	case 'd':
 		return set_seconds(options, optarg);
 	case 's':
@@ -168,8 +174,7 @@ static int put_list(FILE *out, const struct watch *watch,
 	if (!views)
 		return -ENOMEM;
 	for (i = 0; i < watch->nr; i++)
-		if (column_match(&watch->views[i], options->list.filter))
-			views[nr++] = &watch->views[i];
+		views[nr++] = &watch->views[i];
 	column_sort(views, nr, options->list.column, options->list.is_reverse);
 	column_head(line, width());
 	fprintf(out, "%s\n", line);
@@ -179,6 +184,17 @@ static int put_list(FILE *out, const struct watch *watch,
 	}
 	free(views);
 	return 0;
+}
+
+/* Those that are asked for alone. */
+static void filter(struct watch *watch, const char *text)
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < watch->nr; i++)
+		if (column_match(&watch->views[i], text))
+			watch->views[nr++] = watch->views[i];
+	watch->nr = nr;
 }
 
 static int print_once(struct watch *watch, const struct options *options)
@@ -191,6 +207,7 @@ static int print_once(struct watch *watch, const struct options *options)
 	err = watch_look(watch);
 	if (err)
 		return err;
+	filter(watch, options->list.filter);
 	if (!watch->has_times)
 		fputs("vhx-top: no schedstat: how long workers wait is not known\n",
 		      stderr);

@@ -322,7 +322,7 @@ def many_descriptors_are_cut(tree):
 @case
 def options_64(tree):
     for args in (["--nonsense"], ["--once", "more"], ["-d", "0"], ["-d", "x"],
-                 ["-d", "nan"], ["-d", "1e9"], ["--sort", "colour"], []):
+                 ["-d", "nan"], ["-d", "1e9"], ["--json", "--prometheus"], ["--sort", "colour"], []):
         status, text, said = run(tree, *args)
         if status != 64 or text or not said:
             raise Failed(f"{args}: {status}: {said}")
@@ -358,6 +358,8 @@ def sorted_and_filtered_ok(tree):
     expect(["mail"], names("-f", "MAI"))
     expect([], names("-f", "nobody"))
 
+    expect(["db"], [device["vm"] for device in devices(tree, "-f", "db")])
+    expect({"db"}, labels(run(tree, "--prometheus", "-f", "db")[1]))
 
 @case
 def prometheus_names_ok(tree):
