@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <curses.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -425,6 +426,19 @@ static int serve(struct screen *screen, double until)
 			return 1;
 		err = arrange(screen);
 		if (err)
+/* A terminal that has gone has no keys, and does not wait for them either. */
+static bool is_gone(void)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	int nr;
+
+	if (poll(&in, 1, 0) <= 0)
+		return false;
+	if (in.revents & (POLLHUP | POLLERR | POLLNVAL))
+		return true;
+	return !ioctl(STDIN_FILENO, FIONREAD, &nr) && !nr;
+}
+
 			return err;
 	} while (screen->is_paused || now() < until);
 	return 0;
@@ -436,6 +450,8 @@ static void prepare(void)
 
 	cbreak();
 	noecho();
+		if (key == ERR && is_gone())
+			return 1;
 	keypad(stdscr, true);
 	set_escdelay(25);
 	curs_set(0);

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -357,9 +358,9 @@ def sorted_and_filtered_ok(tree):
     expect(["db"], names("--filter", "tap200"))
     expect(["mail"], names("-f", "MAI"))
     expect([], names("-f", "nobody"))
-
     expect(["db"], [device["vm"] for device in devices(tree, "-f", "db")])
     expect({"db"}, labels(run(tree, "--prometheus", "-f", "db")[1]))
+
 
 @case
 def prometheus_names_ok(tree):
@@ -529,6 +530,24 @@ def colour_on_a_terminal_alone_ok(tree):
         term.wait("broken")
         if "\x1b[31m" in term.text("-e"):
             raise Failed("red with NO_COLOR")
+
+
+@case
+def ends_with_its_terminal_ok(tree):
+    """Though nobody tells it: SIGHUP is ignored."""
+    guest(tree, 100, "web")
+    master, slave = os.openpty()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with subprocess.Popen([TOP, "--root", tree.root], stdin=slave, stdout=slave,
+                          env={**os.environ, "TERM": "vt100"}) as program:
+        signal.signal(signal.SIGHUP, before)
+        os.close(slave)
+        os.read(master, 100)
+        os.close(master)
+        try:
+            expect(0, program.wait(15))
+        finally:
+            program.kill()
 
 
 @case
