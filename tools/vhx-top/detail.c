@@ -5,6 +5,7 @@
 #include "detail.h"
 #include "number.h"
 
+#define WIDTH	79
 #define LABEL	14	/* places of what stands in front */
 #define HALF	31	/* places of a ring, after a blank */
 #define BAR	16	/* places of the longest bar */
@@ -38,6 +39,25 @@ static void put_half(FILE *out, const char *label, const struct view *view,
 	for (i = 0; i < RINGS; i++)
 		half(text[i], sizeof(text[i]), view, i);
 	put_line(out, label, text[RING_RX], text[RING_TX]);
+}
+
+/* Names with blanks between, in lines. */
+static void put_features(FILE *out, const char *names)
+{
+	size_t len, used = 0;
+
+	for (names += strspn(names, " "); *names; names += strspn(names, " ")) {
+		len = strcspn(names, " ");
+		if (used && used + 1 + len > WIDTH) {
+			fputc('\n', out);
+			used = 0;
+		}
+		fprintf(out, "%s%.*s", used ? " " : "", (int)len, names);
+		used += (used ? 1 : 0) + len;
+		names += len;
+	}
+	if (used)
+		fputc('\n', out);
 }
 
 static void put_verdict(char *text, size_t size, const struct view *view,
@@ -279,8 +299,7 @@ void detail_put(FILE *out, const struct view *view)
 		device->fd, device_kind(device->kind), device->node);
 	fprintf(out, "%s%s%s\n", verdict_name(view->all.verdict),
 		*view->all.why ? ": " : "", view->all.why);
-	if (*device->info.features)
-		fprintf(out, "%s\n", device->info.features);
+	put_features(out, device->info.features);
 	fputc('\n', out);
 	put_line(out, "", "rx: to the guest", "tx: from the guest");
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)

@@ -94,7 +94,7 @@ static int append_text(char *line, size_t size, const char *text, int width)
 void number_fit(char *line, size_t size, const char *text, int width)
 {
 	bool is_left = width < 0;
-	char part[256] = "";
+	char part[1024] = "";
 	int sum;
 
 	sum = append_text(part, sizeof(part), text, is_left ? -width : width);

@@ -12,6 +12,7 @@
 
 #include "column.h"
 #include "detail.h"
+#include "number.h"
 #include "screen.h"
 
 #define ROW_FIRST	3	/* of what is shown */
@@ -148,27 +149,42 @@ static void draw_state(const struct screen *screen)
 		mvaddstr(0, COLS - (int)strlen(text), text);
 }
 
+/* A line as wide as the screen: what is longer would go on in the next one. */
+static void draw_line(int row, const char *text)
+{
+	char line[LINE_MAX_LEN] = "";
+
+	number_fit(line, sizeof(line), text, -COLS);
+	mvaddstr(row, 0, line);
+}
+
 static void draw_counts(const struct screen *screen)
 {
 	size_t count[VERDICTS] = { 0 }, i;
+	char line[LINE_MAX_LEN];
 	enum verdict verdict;
+	int len;
 
 	for (i = 0; i < screen->watch->nr; i++)
 		count[screen->watch->views[i].all.verdict]++;
-	mvprintw(0, 0, "vhx-top: %zu devices", screen->watch->nr);
+	len = snprintf(line, sizeof(line), "vhx-top: %zu devices",
+		       screen->watch->nr);
 	for (verdict = 0; verdict < VERDICT_OK; verdict++)
 		if (count[verdict])
-			printw(", %zu %s", count[verdict], verdict_name(verdict));
+			len += snprintf(line + len, sizeof(line) - (size_t)len,
+					", %zu %s", count[verdict],
+					verdict_name(verdict));
+	draw_line(0, line);
 	draw_state(screen);
-	mvprintw(1, 0, "sorted by %s%s", columns[screen->column].name,
-		 screen->is_reverse ? ", reversed" : "");
-	if (*screen->filter || screen->is_editing)
-		printw("; filter: %s%s", screen->filter,
-		       screen->is_editing ? "_" : "");
-	if (!screen->watch->has_times)
-		addstr("; no schedstat: waits unknown");
-	if (screen->watch->now.is_cut)
-		addstr("; a process has too many descriptors: some are left out");
+	snprintf(line, sizeof(line), "sorted by %s%s%s%s%s%s%s",
+		 columns[screen->column].name,
+		 screen->is_reverse ? ", reversed" : "",
+		 *screen->filter || screen->is_editing ? "; filter: " : "",
+		 screen->filter, screen->is_editing ? "_" : "",
+		 screen->watch->has_times ? "" : "; no schedstat: waits unknown",
+		 screen->watch->now.is_cut ?
+		 "; a process has too many descriptors: some are left out" : "");
+	draw_line(1, line);
 }
 
 static void draw_keys(const char *text)
@@ -187,7 +203,7 @@ static void draw_device(const struct view *view, int row, bool is_chosen)
 		attr |= COLOR_PAIR(view->all.verdict + 1);
 	column_line(line, view, COLS);
 	attron(attr);
-	mvaddstr(row, 0, line);
+	draw_line(row, line);
 	attroff(attr);
 }
 
@@ -202,14 +218,14 @@ static void draw_list(struct screen *screen)
 		screen->offset = screen->row - room + 1;
 	column_head(line, COLS);
 	attron(A_BOLD);
-	mvaddstr(2, 0, line);
+	draw_line(2, line);
 	attroff(A_BOLD);
 	for (i = 0; i < room && screen->offset + i < screen->nr; i++)
 		draw_device(screen->views[screen->offset + i],
 			    ROW_FIRST + (int)i,
 			    screen->offset + i == screen->row);
 	if (!screen->watch->nr)
-		mvaddstr(ROW_FIRST, 0, "Nobody uses vhost-net.");
+		draw_line(ROW_FIRST, "Nobody uses vhost-net.");
 	draw_keys(screen->is_editing ? "Enter: keep the filter   Esc: all devices" :
 		  "q quit  Enter one device  s sort  r reverse  / filter  space pause  h help");
 }
@@ -218,6 +234,7 @@ static void draw_list(struct screen *screen)
 static void draw_text(struct screen *screen, const char *text)
 {
 	size_t len, nr = 0, room = (size_t)getmaxy(stdscr) - 1;
+	char line[LINE_MAX_LEN];
 	const char *at;
 
 	for (at = text; *at; at++)
@@ -226,8 +243,10 @@ static void draw_text(struct screen *screen, const char *text)
 		screen->offset = nr > room ? nr - room : 0;
 	for (at = text, nr = 0; *at; at += len + 1, nr++) {
 		len = strcspn(at, "\n");
-		if (nr >= screen->offset && nr < screen->offset + room)
-			mvaddnstr((int)(nr - screen->offset), 0, at, (int)len);
+		if (nr >= screen->offset && nr < screen->offset + room) {
+			snprintf(line, sizeof(line), "%.*s", (int)len, at);
+			draw_line((int)(nr - screen->offset), line);
+		}
 		if (!at[len])
 			break;
 	}
@@ -407,25 +426,6 @@ static int look(struct screen *screen)
 	return err ? err : arrange(screen);
 }
 
-/* Keys until it is time for the next look. Return: 1: quit; 0 or -errno */
-static int serve(struct screen *screen, double until)
-{
-	double left;
-	int key, err;
-
-	do {
-		draw(screen);
-		left = until - now();
-		timeout(screen->is_paused ? -1 : left > 0 ? (int)(left * 1000) + 1 : 0);
-		key = getch();
-		if (key == ERR)
-			continue;
-		if (screen->is_editing)
-			edit(screen, key);
-		else if (!obey(screen, key))
-			return 1;
-		err = arrange(screen);
-		if (err)
 /* A terminal that has gone has no keys, and does not wait for them either. */
 static bool is_gone(void)
 {
@@ -439,6 +439,27 @@ static bool is_gone(void)
 	return !ioctl(STDIN_FILENO, FIONREAD, &nr) && !nr;
 }
 
+/* Keys until it is time for the next look. Return: 1: quit; 0 or -errno */
+static int serve(struct screen *screen, double until)
+{
+	double left;
+	int key, err;
+
+	do {
+		draw(screen);
+		left = until - now();
+		timeout(screen->is_paused ? -1 : left > 0 ? (int)(left * 1000) + 1 : 0);
+		key = getch();
+		if (key == ERR && is_gone())
+			return 1;
+		if (key == ERR)
+			continue;
+		if (screen->is_editing)
+			edit(screen, key);
+		else if (!obey(screen, key))
+			return 1;
+		err = arrange(screen);
+		if (err)
 			return err;
 	} while (screen->is_paused || now() < until);
 	return 0;
@@ -450,8 +471,6 @@ static void prepare(void)
 
 	cbreak();
 	noecho();
-		if (key == ERR && is_gone())
-			return 1;
 	keypad(stdscr, true);
 	set_escdelay(25);
 	curs_set(0);
