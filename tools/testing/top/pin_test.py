@@ -249,10 +249,11 @@ def cgroup_below_the_owner_is_made_ok(rig):
 def cgroup_out_of_the_hierarchy_error(rig):
     with Client(rig, "tapa") as client:
         write(f"{CGROUPS}/cgroup.procs", str(client.proc.pid))
-        for name in ("../pin-out", "../../../tmp/pin-out", ".."):
+        out = f"pin-out-{client.proc.pid}"
+        for name in (f"../{out}", f"../../../tmp/{out}", ".."):
             expect_in("leads out", rig.pin("--vm", "vm1", "--cgroup", name,
                                            status=1))
-        expect([False, False], [os.path.exists(f"{folder}/pin-out")
+        expect([False, False], [os.path.exists(f"{folder}/{out}")
                                 for folder in ("/sys/fs", "/tmp")])
         expect("/", group(client.worker))
 
