@@ -288,6 +288,11 @@ static void draw(struct screen *screen)
 {
 	fit_window();
 	erase();
+	/*
+	 * A terminal that was made small and large again since the last look has lost
+	 * what stood there, and nobody is told of that: its size is the same.
+	 */
+	redrawwin(stdscr);
 	if (screen->page == PAGE_DETAIL) {
 		draw_detail(screen);
 	} else if (screen->page == PAGE_HELP) {
