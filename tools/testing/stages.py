@@ -3,6 +3,7 @@
 goes to stdout, its talk to stderr."""
 import contextlib
 import hashlib
+import importlib
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ OUT = os.path.join(CACHE, "check", os.path.basename(TOP) + "-" +
                    hashlib.sha256(TOP.encode()).hexdigest()[:8])
 VM = os.path.join(HERE, "vm/vm")
 SELFTESTS = os.path.join(HERE, "selftests/vhost")
+# where the stages are: a subject of its own has a file of its own
+FILES = ("stages", "stages_install")
 GUEST = "6.12"          # the kernel of guests
 STILL = 122             # of `vm run`: the machine stood still
 WARNINGS = "CFLAGS=-O2 -g -Werror"
@@ -561,17 +564,9 @@ def stage_pin(kernel):
     case(f"pin.{kernel}.kernel_log_clean_ok", is_ok or is_log_clean(out))
 
 
-def stage_install(kernel="6.1"):
-    installed = os.environ["VHX_INSTALLED"] = f"{OUT}/installed"
-    case("install.make_install_ok",
-         call(f"{HERE}/vm/install-outside.sh", kernel, installed))
-    is_ok, _ = vm_run("install", "-b", "-g", GUEST, "-t", "1200", kernel, "--",
-                      "tools/testing/vm/install.py", rename=str)
-    shutil.rmtree(installed, ignore_errors=True)
-    case("install.kernel_log_clean_ok", is_ok)
-
-
 def run(name, args):
     """A stage in this process, from the top of the checkout."""
     os.chdir(TOP)
-    globals()[f"stage_{name}"](*args)
+    found = (getattr(importlib.import_module(file), f"stage_{name}", None)
+             for file in FILES)
+    next(filter(None, found))(*args)
