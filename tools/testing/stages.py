@@ -366,7 +366,7 @@ def stage_selftests(kernel):
 
 
 def stage_smoke(kernel="6.1"):
-    is_ok, out = vm_run("smoke", "-b", "-t", "150", kernel, "--",
+    is_ok, out = vm_run(f"smoke-{kernel}", "-b", "-t", "150", kernel, "--",
                         "tools/testing/vm/selftests.sh", build_selftests(),
                         "ioctl_test")
     case(f"smoke.{kernel}.kernel_log_clean_ok", is_ok)
