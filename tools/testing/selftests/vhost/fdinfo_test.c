@@ -191,6 +191,27 @@ TEST_F(fdinfo, latencies_of_one_device_ok)
 	dev_close(&other);
 }
 
+/* What waited for buffers when the ring stopped was not on its way meanwhile. */
+TEST_F(fdinfo, latency_of_a_stopped_ring_does_not_count)
+{
+	struct watched *w = &self->w;
+	int64_t end;
+
+	ASSERT_EQ(0, measure(stat_of(w, TX, "worker")));
+	ASSERT_EQ(0, watched_inject(w, STATS_LEN, 1));
+	ASSERT_EQ(0, stat_wait(w, RX, "guest_waits", 1));
+	ASSERT_EQ(0, dev_backend(&w->d, RX, -1));
+	end = now_ms() + 2;
+	while (now_ms() < end)
+		sched_yield();
+	ASSERT_LE(0, rx_add(&w->d.vq[RX], STATS_ROOM, &one_piece, w->buf));
+	vq_publish(&w->d.vq[RX]);
+	ASSERT_EQ(0, dev_backend(&w->d, RX, w->n.tap));
+	ASSERT_EQ(0, watched_pop(w, RX, 1));
+	EXPECT_EQ(0, sum_of(w, RX, "publish"));
+	ASSERT_EQ(0, measure(0));
+}
+
 struct keys {
 	char key[KEYS][40];
 	int n;
