@@ -164,7 +164,7 @@ class Table:
 
     def has(self, name):
         """Whether a stage passed at this commit and its results are still there:
-        another plan takes them away, and README's tables are made of them."""
+        another plan takes them away, and the tables of features.rst are made of them."""
         row = self.rows.get(name)
         return bool(row and row["commit"] == self.commit and not row["failed"]
                     and os.path.exists(stem(plans.job(name)) + ".tap"))

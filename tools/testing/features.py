@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tables of features and clients in README.rst, from what the tests said.
+"""The tables of features and clients in Documentation/features.rst, from tests.
 
 usage: features.py [-w | --partial] CHECK-DIR
 
@@ -8,7 +8,7 @@ CHECK-DIR is where tools/testing/check leaves its results; features.txt beside
 this file says which tests show what. A cell of a feature is `yes` where all that
 ran passed, `faults` where some did, `-` where none did or all were skipped; one
 of a client names the host kernels on which all passed. `check all` runs what the
-tables need: without -w it fails when README.rst says anything else. --partial is
+tables need: without -w it fails when the page says anything else. --partial is
 for a check of fewer guests: of clients it compares what ran.
 """
 import argparse
@@ -24,7 +24,7 @@ import tap_diff  # noqa: E402  pylint: disable=wrong-import-position
 
 KERNELS = ("6.1", "6.12", "7.3")
 MODULES = ("vhx_net", "vhost_net")
-README = os.path.join(HERE, "../../README.rst")
+PAGE = os.path.join(HERE, "../../Documentation/features.rst")
 BEGIN, END = ".. features begin\n", ".. features end\n"
 CLIENTS = ("QEMU 7.2", "QEMU 10.0", "QEMU 11.1", "DPDK testpmd")
 # ok 3 guest.6.12.qemu-10.0.kvm.mq_both_queues_ok
@@ -141,7 +141,7 @@ def main():
     parser.add_argument("--partial", action="store_true")
     parser.add_argument("check_dir")
     opts = parser.parse_args()
-    with open(README) as file:
+    with open(PAGE) as file:
         before, rest = file.read().split(BEGIN)
         table, after = rest.split(END)
     made = layout(make_features(opts.check_dir))
@@ -155,10 +155,10 @@ def main():
     if made == table:
         return 0
     if opts.write:
-        with open(README, "w") as file:
+        with open(PAGE, "w") as file:
             file.write(before + BEGIN + made + END + after)
         return 0
-    print("README.rst says:" + table + "The tests say:" + made)
+    print("features.rst says:" + table + "The tests say:" + made)
     return 1
 
 

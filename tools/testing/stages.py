@@ -314,8 +314,8 @@ def are_probes_right(kernel):
 
 
 def stage_features(scope="check"):
-    """README.rst says what the stages before this one found."""
-    case("features.readme_ok", call(
+    """features.rst says what the stages before this one found."""
+    case("features.page_ok", call(
         f"{HERE}/features.py", *["--partial"] * (scope == "check"), OUT))
 
 
