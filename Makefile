@@ -8,6 +8,9 @@ VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 
 MODPROBE_D := $(DESTDIR)/etc/modprobe.d
 UAPI := $(DESTDIR)/usr/include/linux
+PREFIX ?= /usr/local
+MANDIR ?= $(PREFIX)/share/man
+MAN4 := $(DESTDIR)$(MANDIR)/man4
 UPDATES := $(DESTDIR)/lib/modules/$(KERNELRELEASE)/updates
 DKMS_SRC := $(DESTDIR)/usr/src/vhx-$(VERSION)
 DKMS := $(shell command -v dkms 2>/dev/null)
@@ -102,6 +105,7 @@ docs:
 install: $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 etc/vhx.conf $(MODPROBE_D)/vhx.conf
 	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
+	install -D -m 644 Documentation/man/vhx_net.4 $(MAN4)/vhx_net.4
 	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhost_net ]; then \
 		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net;'; \
 		echo 'the next open of /dev/vhost-net loads vhx_net.'; \
@@ -129,7 +133,7 @@ install-updates: $(if $(MODULE),,modules)
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
 
 uninstall:
-	rm -f $(MODPROBE_D)/vhx.conf $(UAPI)/vhx.h
+	rm -f $(MODPROBE_D)/vhx.conf $(UAPI)/vhx.h $(MAN4)/vhx_net.4
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)

@@ -19,12 +19,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import style_docs
 import style_names
 
 TOP = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("VHX_CACHE") or Path(
     os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vhx"))
-CASES = dict(style_names.CASES)
+CASES = {**style_names.CASES, **style_docs.CASES}
 TESTS = "tools/testing/"
 TRACE_HEADER = "drivers/vhost/trace.h"
 # Copied from the kernel as they are.

@@ -159,7 +159,7 @@ def uninstall_ok():
     expect(set(), loaded())
     expect(False, os.path.exists(CONF))
     expect("", sh("dkms status vhx").strip())
-    expect("", sh("find /lib/modules /usr/src -name '*vhx*'").strip())
+    expect("", sh("find /lib/modules /usr/src /usr/local -name '*vhx*'").strip())
 
 
 @step

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What documents say, beside what they speak of: cases of style.py."""
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from style_names import TOP, compare, part, text_of
+
+PAGE = "Documentation/man/vhx_net.4"
+
+
+def parameters():
+    """Each has an entry, in which (writable) is said where its mode has it."""
+    modes = dict(re.findall(r"^module_param(?:_named|_cb)?\((\w+),[^;]*?(0\d+)\);",
+                            text_of("drivers/vhost/main.c"), re.M))
+    entries = {}
+    for line in re.findall(r"^\.TP\n\.B\w* (.*)$", part(
+            PAGE, ".SH PARAMETERS", ".SH IOCTLS"), re.M):
+        entries[re.match(r"\w+", line)[0]] = "(writable)" in line
+    return compare("entry", set(modes), set(entries)) + [
+        f"{name}: writable or not?" for name, is_writable in entries.items()
+        if name in modes and is_writable != (modes[name] == "0644")]
+
+
+def defaults():
+    """The page has the number that MODULE_PARM_DESC() has."""
+    said = re.findall(r'^MODULE_PARM_DESC\((\w+), "[^"]*\(default (\d+)\)',
+                      text_of("drivers/vhost/main.c"), re.M)
+    page = part(PAGE, ".SH PARAMETERS", ".SH IOCTLS").split("\n.TP\n")
+    bad = [] if said else ["no default is a number"]
+    for name, number in said:
+        entry = next((text for text in page if re.match(
+            rf"\.BI? {name}=", text)), "")
+        if not re.search(rf"\bdefault is {number}\b", entry):
+            bad.append(f"{name}: the default is {number}")
+    return bad
+
+
+def ioctls():
+    """The ioctls and constants of <linux/vhx.h> are all on the page."""
+    names = set(re.findall(r"^#define (VHX_\w+)", text_of("include/uapi/linux/vhx.h"),
+                           re.M))
+    return compare("word", names, set(re.findall(
+        r"\bVHX_(?!NET)\w+", part(PAGE, ".SH IOCTLS", ".SH FDINFO"))))
+
+
+def diagnostics():
+    """What the module says when it is loaded, up to the advice."""
+    texts = re.findall(r'pr_\w+\("([^"]*)\\n"', text_of("drivers/vhost/main.c"))
+    page = re.sub(r'\\fI|[\\"]', "", part(PAGE, ".SH DIAGNOSTICS", ".SH FILES"))
+    bad = [] if texts else ["the module says nothing"]
+    for text in texts:
+        words = re.split(r"%\w", text.split(": '")[0])
+        line = ".*".join(re.escape(word.strip(" ()")) for word in words)
+        if not re.search(line, page):
+            bad.append(f"not on the page: {text}")
+    return bad
+
+
+def installed_and_removed():
+    """`make install` has the page, and `make uninstall` leaves nothing."""
+    with tempfile.TemporaryDirectory() as tmp:
+        make = ["make", "-s", f"DESTDIR={tmp}", "KERNELRELEASE=0", "DKMS=",
+                "MODULE=/dev/null", "PREFIX=/usr"]
+        subprocess.run([*make, "install"], cwd=TOP, check=True)
+        page = Path(tmp, "usr/share/man/man4/vhx_net.4")
+        bad = [] if page.is_file() else [f"is not there: {page}"]
+        subprocess.run([*make, "uninstall"], cwd=TOP, check=True)
+        return bad + [f"is left: {path}" for path in Path(tmp).rglob("*")
+                      if not path.is_dir()]
+
+
+CASES = {
+    "style.man.vhx_net_has_all_parameters_ok": parameters,
+    "style.man.vhx_net_has_all_defaults_ok": defaults,
+    "style.man.vhx_net_has_all_of_vhx_h_ok": ioctls,
+    "style.man.vhx_net_has_all_messages_ok": diagnostics,
+    "style.docs.module_installed_and_removed_ok": installed_and_removed,
+}
