@@ -94,7 +94,8 @@ bench-switch:
 
 docs: OUTPUT ?= /tmp/vhx-docs
 docs:
-	mkdir -p $(OUTPUT)
+	install -D -m 644 -t $(OUTPUT)/Documentation Documentation/*.svg
+	install -m 644 Documentation/*.svg $(OUTPUT)
 	for page in README.rst CONTRIBUTING.rst Documentation/*.rst \
 		Documentation/ABI/*.rst; do \
 		rst2html --strict $$page $(OUTPUT)/$$(basename $$page .rst).html \
