@@ -224,7 +224,7 @@ int vhx_dev_set_fork(struct vhx_dev *dev, u8 mode)
  */
 u8 vhx_dev_get_fork(const struct vhx_dev *dev)
 {
-	return dev->is_task_wanted && VHX_HAS_VHOST_TASK ?
+	return dev->is_task_wanted && VHX_CAN_MAKE_TASKS ?
 		VHOST_FORK_OWNER_TASK : VHOST_FORK_OWNER_KTHREAD;
 }
 

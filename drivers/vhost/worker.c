@@ -214,7 +214,7 @@ static int try_thread(void)
 {
 	struct vhost_task *vtsk;
 
-	if (!VHX_HAS_VHOST_TASK)
+	if (!VHX_CAN_MAKE_TASKS)
 		return 0;
 	vtsk = vhost_task_create(run_nothing, ignore_kill, NULL, "vhx-limits");
 	if (IS_ERR_OR_NULL(vtsk))

@@ -43,7 +43,7 @@ static inline void vhost_task_wake(struct vhost_task *vtsk) {}
 #include <linux/sched/vhost_task.h>
 #endif
 
-#define VHX_HAS_VHOST_TASK	__is_defined(VHX_HAVE_VHOST_TASK)
+#define VHX_CAN_MAKE_TASKS	__is_defined(VHX_HAVE_VHOST_TASK)
 
 /* Drop when < 6.4 is gone: <linux/vhost.h>. */
 #ifndef VHOST_NEW_WORKER
