@@ -9,16 +9,16 @@
 #define FETCHES_MAX	128
 
 /* Bytes of a frame that are known when all of it was written. */
-#define PATCHES		4
+#define LATE_BYTES	4
 
 /**
- * struct patch - a byte of a frame that is written last
+ * struct late_byte - a byte of a frame that is written last
  * @at: where in the frame, header included
  * @val: the byte
  * @ptr: where that is in guest memory
  * @gpa: its guest address, for the log
  */
-struct patch {
+struct late_byte {
 	u32 at;
 	u8 val;
 	u8 *ptr;
@@ -34,8 +34,8 @@ struct patch {
  * @nr_chains: chains taken, staged in vhx_queue.used from nr_used on
  * @nr_fetches: bursts fetched for it
  * @first: position of the first chain, to hand all back by
- * @patch: num_buffers and checksum, byte by byte
- * @nr_patches: how many of them
+ * @late: num_buffers and checksum, byte by byte
+ * @nr_late: how many of them
  */
 struct frame {
 	const struct vhx_pkt *pkt;
@@ -45,8 +45,8 @@ struct frame {
 	unsigned int nr_chains;
 	unsigned int nr_fetches;
 	u16 first;
-	struct patch patch[PATCHES];
-	unsigned int nr_patches;
+	struct late_byte late[LATE_BYTES];
+	unsigned int nr_late;
 };
 
 /* The ones' complement sum of @len bytes, as a big-endian word, folded. */
@@ -64,9 +64,9 @@ static u16 checksum(const u8 *data, u32 len)
 	return (u16)~sum;
 }
 
-static void add_patch(struct frame *frame, u32 at, u8 val)
+static void add_late_byte(struct frame *frame, u32 at, u8 val)
 {
-	frame->patch[frame->nr_patches++] = (struct patch){
+	frame->late[frame->nr_late++] = (struct late_byte){
 		.at = at, .val = val,
 	};
 }
@@ -80,8 +80,8 @@ static void add_checksum(struct frame *frame, u32 hlen, u32 start, u32 at)
 	/* In UDP a sum of 0 says that there is none. */
 	if (!sum && at - start == 6)
 		sum = 0xffff;
-	add_patch(frame, hlen + at, (u8)(sum >> 8));
-	add_patch(frame, hlen + at + 1, (u8)sum);
+	add_late_byte(frame, hlen + at, (u8)(sum >> 8));
+	add_late_byte(frame, hlen + at + 1, (u8)sum);
 }
 
 /* The header as this guest takes it. Return: whether it can take the frame. */
@@ -125,16 +125,16 @@ static int fetch_more(struct vhx_queue *queue, struct frame *frame,
 	return vhx_enqueue_fetch(queue, want);
 }
 
-static void note_patches(struct frame *frame, u8 *ptr, u64 gpa, u32 len)
+static void note_late_bytes(struct frame *frame, u8 *ptr, u64 gpa, u32 len)
 {
-	struct patch *patch = frame->patch;
+	struct late_byte *late = frame->late;
 	u32 off;
 
-	for (; patch < frame->patch + frame->nr_patches; patch++) {
-		off = patch->at - frame->done;
+	for (; late < frame->late + frame->nr_late; late++) {
+		off = late->at - frame->done;
 		if (off < len) {
-			patch->ptr = ptr + off;
-			patch->gpa = gpa + off;
+			late->ptr = ptr + off;
+			late->gpa = gpa + off;
 		}
 	}
 }
@@ -146,7 +146,7 @@ static void copy_part(struct vhx_queue *queue, struct frame *frame, u8 *ptr,
 	const u8 *data = frame->pkt->data;
 	u32 hlen = queue->hlen, part = 0;
 
-	note_patches(frame, ptr, gpa, len);
+	note_late_bytes(frame, ptr, gpa, len);
 	if (frame->done < hlen) {
 		part = min(hlen - frame->done, len);
 		memcpy(ptr, frame->hdr + frame->done, part);
@@ -232,20 +232,20 @@ static void give_back(struct vhx_queue *queue, const struct frame *frame)
 }
 
 /* What is known last: who migrates may have sent the page before that. */
-static void apply_patches(struct vhx_queue *queue, struct frame *frame)
+static void write_late_bytes(struct vhx_queue *queue, struct frame *frame)
 {
-	struct patch *patch = frame->patch;
+	struct late_byte *late = frame->late;
 
 	if (queue->hlen == VHX_HLEN_MAX) {
 		u8 nr[2];
 
 		vhx_put16(queue->ring.is_le, nr, (u16)frame->nr_chains);
-		patch[0].val = nr[0];
-		patch[1].val = nr[1];
+		late[0].val = nr[0];
+		late[1].val = nr[1];
 	}
-	for (; patch < frame->patch + frame->nr_patches; patch++) {
-		*patch->ptr = patch->val;
-		vhx_dirty_log(&queue->mem.dirty, patch->gpa, 1);
+	for (; late < frame->late + frame->nr_late; late++) {
+		*late->ptr = late->val;
+		vhx_dirty_log(&queue->mem.dirty, late->gpa, 1);
 	}
 }
 
@@ -266,8 +266,8 @@ int vhx_enqueue_any(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 	int err = 0;
 
 	if (queue->hlen == VHX_HLEN_MAX) {
-		add_patch(&frame, 10, 0);
-		add_patch(&frame, 11, 0);
+		add_late_byte(&frame, 10, 0);
+		add_late_byte(&frame, 11, 0);
 	}
 	if (!encode_hdr(queue, &frame)) {
 		queue->counts.stats.drop_offload++;
@@ -286,7 +286,7 @@ int vhx_enqueue_any(struct vhx_queue *queue, const struct vhx_pkt *pkt,
 		give_back(queue, &frame);
 		return err;
 	}
-	apply_patches(queue, &frame);
+	write_late_bytes(queue, &frame);
 	if (frame.hdr[0] | frame.hdr[1])
 		vhx_counts_offloads(&queue->counts, frame.hdr[0],
 				    frame.hdr[1]);
