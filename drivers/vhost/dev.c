@@ -280,7 +280,7 @@ int vhx_dev_free_worker(struct vhx_dev *dev,
 	for (vq = dev->vq; vq < dev->vq + VHX_VQS; vq++)
 		if (rcu_access_pointer(vq->work.worker) == worker)
 			return -EBUSY;
-	/* Who took it for a ring's worker is done with it: vhx_worker_queue() */
+	/* Wait for readers in vhx_worker_queue() that still see this worker. */
 	__set_bit(id, &dev->leaving);
 	mutex_unlock(&dev->mutex);
 	synchronize_rcu();

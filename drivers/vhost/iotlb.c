@@ -73,7 +73,7 @@ void vhx_iotlb_replace(struct vhx_dev *dev, struct vhx_map *map)
 	}
 	unlock_vqs(dev);
 	vhx_map_free(old);
-	/* Who waits for messages of an IOTLB that is off shall know. */
+	/* Wake readers of an IOTLB that is being switched off. */
 	wake_up_interruptible_all(&iotlb->wait);
 }
 

@@ -128,7 +128,7 @@ static inline int vhx_mem_load16_acquire(struct vhx_mem *mem,
 	return 0;
 }
 
-/* What is written is written: a log that fails is told after the run. */
+/* The write stands even if logging fails: that is reported after the run. */
 static inline void vhx_mem_log(struct vhx_mem *mem, enum vhx_area area, u32 off,
 			       const void __user *uaddr, u32 len)
 {
@@ -263,7 +263,10 @@ err_restore:
 	}
 out:
 	user_access_end();
-	/* Who copied what was restored copied something else. */
+	/*
+	 * Log even restored entries: a migrating client may have copied the
+	 * state in between.
+	 */
 	for (i = 0; i < nr && mem->dirty.logs_ring; i++) {
 		u32 off = vhx_mem_word_off(vhx_mem_at(first, slot, i));
 

@@ -27,9 +27,9 @@
 			 !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
 
 /*
- * A netdev queue that stopped on a full ring waits for this. It hears of frames
- * when they are gone for good, and sees a ring that lacks no others: woken for
- * some that come back, it would run into a full ring and drop.
+ * A netdev queue that stopped because the ring was full waits for this. It is told
+ * of frames only once they are gone for good, and only while we hold no others that
+ * may go back into the ring: woken for those, it would find the ring full, and drop.
  */
 static void wake_queue(struct vhx_tap *tap)
 {

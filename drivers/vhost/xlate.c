@@ -15,7 +15,7 @@
 
 /**
  * vhx_xlate_set - choose where to look
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @map: the owner's memory or NULL
  * @iotlb: where to look instead, or NULL
  *
@@ -34,7 +34,7 @@ void vhx_xlate_set(struct vhx_xlate *xlate, const struct vhx_map *map,
 
 /**
  * vhx_xlate_forget_misses - want no answers any more
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  *
  * Context: vq mutex
  */
@@ -49,7 +49,7 @@ void vhx_xlate_forget_misses(struct vhx_xlate *xlate)
 
 /**
  * vhx_xlate_forget_hits - empty the cache, before ranges are freed
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  *
  * Context: vq mutex
  */
@@ -155,7 +155,7 @@ static u8 perm_of(const struct vhx_slot *slot)
 
 /**
  * vhx_xlate_slots - turn descriptors into iovecs
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @slot: the descriptors, none empty, none wrapping
  * @nr: how many
  * @iov: result
@@ -197,7 +197,7 @@ int vhx_xlate_slots(struct vhx_xlate *xlate, const struct vhx_slot *slot,
 
 /**
  * vhx_xlate_run - turn descriptors into an iovec each
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @slot: the descriptors, none empty, none wrapping; their flags are not looked at
  * @nr: how many
  * @perm: VHOST_ACCESS_*
@@ -228,7 +228,7 @@ unsigned int vhx_xlate_run(struct vhx_xlate *xlate,
 
 /**
  * vhx_xlate_area - find a part of a ring
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @addr: its address
  * @len: its length in bytes, at least 1
  * @perm: VHOST_ACCESS_*
@@ -287,7 +287,7 @@ fault:
 
 /**
  * vhx_xlate_read - copy from a descriptor address
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @addr: address; @addr + @len does not wrap
  * @dst: destination
  * @len: bytes
@@ -315,7 +315,7 @@ int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
 
 /**
  * vhx_xlate_write - copy to a ring address
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @addr: address; @addr + @len does not wrap
  * @src: source
  * @len: bytes
@@ -347,7 +347,7 @@ int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
 
 /**
  * vhx_xlate_want - ask for what will be needed soon
- * @xlate: the way
+ * @xlate: translation of the ring's addresses
  * @addr: address
  * @len: bytes
  * @perm: VHOST_ACCESS_*

@@ -46,7 +46,7 @@ struct vhx_iotlb {
 };
 
 /**
- * struct vhx_xlate - the way from one ring's addresses to the owner's
+ * struct vhx_xlate - translation of one ring's addresses to the owner's
  * @map: the owner's memory by address; what is found there stays
  * @iotlb: where to find addresses instead, or NULL
  * @hit: ranges found last: one of @map, of @iotlb by page

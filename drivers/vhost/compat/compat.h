@@ -20,9 +20,9 @@
 #include <vhx-config.h>
 
 /*
- * Macros where an inline would need headers that few sources do: these lines
- * are compiled once a source. These fail to compile on a kernel that has the
- * thing after all.
+ * This file is compiled with every source, so what would need headers that few
+ * sources include is a macro and not an inline. If a probe is wrong and the kernel
+ * does have what is defined here, the build fails on the second definition.
  */
 
 /* Drop when < 6.4 is gone. Workers then are kthreads. */

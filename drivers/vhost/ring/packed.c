@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
 /*
- * Packed virtqueues, virtio 1.3 §2.8. Driver and device write the same ring;
- * what a descriptor is say its flags against the wrap counter of a side. A
+ * Packed virtqueues, virtio 1.3 §2.8. Driver and device write the same ring. The
+ * flags of a descriptor, compared with a side's wrap counter, give its state. A
  * position is the index of a descriptor with that counter in bit 15, as in
  * SET_VRING_BASE and in the event areas.
  */

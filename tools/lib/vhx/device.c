@@ -16,7 +16,7 @@
  * vhx_device_init - a device of a peer that has come
  * @dev: zeroed
  * @driver: where it came to
- * @transport: the way it came by
+ * @transport: its connection to the client
  * @name: see vhx_device_ifname()
  *
  * Return: 0, or what the user's connected() refused it with

@@ -16,7 +16,7 @@
 #include "queue.h"
 
 /**
- * struct vhx_transport_ops - what a device asks of the way it came by
+ * struct vhx_transport_ops - what a device asks of its connection to the client
  * @ask_iotlb: ask the client for a translation; from bursts. Return: 0 or an
  *             errno: it was not asked
  * @watch_kick: have vhx_queue_kicked() called if the queue was kicked and at
@@ -32,7 +32,7 @@ struct vhx_transport_ops {
 /**
  * struct vhx_device - one guest's device
  * @driver: where it came to
- * @transport: the way it came by
+ * @transport: its connection to the client
  * @priv: the user's
  * @name: see vhx_device_ifname()
  * @max_queues: queues that the client may use

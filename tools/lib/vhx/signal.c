@@ -124,7 +124,7 @@ void vhx_signal(struct vhx_signals *signals, int fd)
 
 	if (fd < 0 || (signals->aio && !submit(signals, &read_nothing)))
 		return;
-	/* A full counter is readable, which is all that it is for. */
+	/* The reader only needs it readable, so EAGAIN of a full counter is fine. */
 	if (write(fd, &one, sizeof(one)) != sizeof(one))
 		return;
 }

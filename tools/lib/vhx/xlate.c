@@ -8,7 +8,7 @@
 
 /**
  * vhx_xlate_reset - look up all anew
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @regions: guest memory
  * @iotlb: where to look instead, or NULL
  *
@@ -25,7 +25,7 @@ void vhx_xlate_reset(struct vhx_xlate *xlate, const struct vhx_regions *regions,
 
 /**
  * vhx_xlate_answer - take note of a translation
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @entry: the translation
  *
  * Context: the queue is locked
@@ -99,7 +99,7 @@ static int look_up_iotlb(struct vhx_xlate *xlate, u64 iova, u8 perm)
 
 /**
  * vhx_xlate_look_up - find an address that is not in the last hit
- * @xlate: the way; its hit is the result
+ * @xlate: translation of the queue's addresses; its hit is the result
  * @addr: the address
  * @perm: VHOST_ACCESS_* that is needed
  *
@@ -125,7 +125,7 @@ int vhx_xlate_look_up(struct vhx_xlate *xlate, u64 addr, u8 perm)
 
 /**
  * vhx_xlate_read - copy from an address
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: the address; @addr + @len does not wrap
  * @dst: destination
  * @len: bytes
@@ -151,7 +151,7 @@ int vhx_xlate_read(struct vhx_xlate *xlate, u64 addr, void *dst, u32 len)
 
 /**
  * vhx_xlate_write - copy to an address
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: the address; @addr + @len does not wrap
  * @src: source
  * @len: bytes
@@ -181,7 +181,7 @@ int vhx_xlate_write(struct vhx_xlate *xlate, u64 addr, const void *src,
 
 /**
  * vhx_xlate_want - ask for what will be needed soon; a no-op without an IOTLB
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: address
  * @len: bytes
  * @perm: VHOST_ACCESS_*
@@ -205,7 +205,7 @@ void vhx_xlate_want(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm)
 
 /**
  * vhx_xlate_area - find a part of a ring
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: its address
  * @len: bytes, at least 1
  * @perm: VHOST_ACCESS_*

@@ -73,7 +73,7 @@ struct vhx_hit {
 };
 
 /**
- * struct vhx_xlate - the way from one queue's addresses to memory
+ * struct vhx_xlate - translation of one queue's addresses to memory
  * @hit: what was found last
  * @regions: guest memory
  * @iotlb: where to look instead, or NULL
@@ -106,7 +106,7 @@ int vhx_xlate_area(struct vhx_xlate *xlate, u64 addr, u32 len, u8 perm,
 
 /**
  * vhx_xlate_find - find an address
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: the address
  * @perm: VHOST_ACCESS_* that is needed
  * @len: bytes from there on; cut to what lies in a row
@@ -154,7 +154,7 @@ struct vhx_span {
 
 /**
  * vhx_span - one comparison an address, until something else is looked up
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @perm: VHOST_ACCESS_* that is needed
  *
  * Return: the span; its size is 0 if the last hit is short or not for @perm
@@ -175,7 +175,7 @@ static inline struct vhx_span vhx_span(const struct vhx_xlate *xlate,
 
 /**
  * vhx_span_at - the span where something lies
- * @xlate: the way
+ * @xlate: translation of the queue's addresses
  * @addr: its address
  * @perm: VHOST_ACCESS_* that is needed
  *
