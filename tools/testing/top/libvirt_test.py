@@ -13,6 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../vm"))
+import guide_domain  # noqa: E402
 import host  # noqa: E402
 from pin_test import (CGROUPS, NODE, Rig, cpus, expect, expect_in,  # noqa: E402
                       group, kinds, nice, read, run_case, until, write)
@@ -55,6 +56,10 @@ def case(func):
     return func
 
 
+def accel():
+    return "kvm" if os.path.exists("/dev/kvm") else "qemu"
+
+
 class Libvirt:
     """libvirtd in its root, and virsh."""
 
@@ -85,8 +90,7 @@ class Libvirt:
                        "qemu:///system", *argv, timeout=240)
 
     def start(self):
-        accel = "kvm" if os.path.exists("/dev/kvm") else "qemu"
-        write(f"{self.root}/etc/web1.xml", DOMAIN.format(accel=accel))
+        write(f"{self.root}/etc/web1.xml", DOMAIN.format(accel=accel()))
         self.virsh("create", "/etc/web1.xml")
         pid = int(host.sh("cat", "/run/libvirt/qemu/web1.pid"))
         found = list(host.workers(pid))
@@ -162,6 +166,9 @@ def cases(libvirt, rig, number):
     libvirt.stop()
     number += 1
     failed += not run_case(rule_at_start_of_a_domain_ok, rig, number, libvirt)
+    for func in guide_domain.CASES:
+        number += 1
+        failed += not run_case(func, rig, number, libvirt, accel())
     return number, failed
 
 
