@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from style_names import TOP, compare, part, text_of
@@ -71,10 +72,58 @@ def installed_and_removed():
                       if not path.is_dir()]
 
 
+def readme_figures():
+    """Each pair stands in performance.rst side by side, in-tree's first."""
+    rows = re.findall(r"^  \S.*?  +([\d.]+) +([\d.]+)$", part(
+        "README.rst", ".. figures begin", ".. figures end"), re.M)
+    measured = text_of("Documentation/performance.rst")
+    bad = [f"not measured: {old} / {new}" for old, new in rows
+           if not re.search(rf"(?<![\d.]){re.escape(f'{old} / {new}')}(?![\d.])",
+                            measured)]
+    return bad if rows else ["README.rst has no figures"]
+
+
+def pages():
+    return ["README.rst", "CONTRIBUTING.rst"] + sorted(
+        str(path.relative_to(TOP)) for path in TOP.glob("Documentation/**/*.rst"))
+
+
+def links():
+    """Links and pictures lead to files, and each picture is shown."""
+    bad, shown = [], set()
+    for name in pages():
+        folder = (TOP / name).parent
+        text = text_of(name)
+        pictures = re.findall(r"^\.\. image:: (\S+)$", text, re.M)
+        shown |= {(folder / picture).resolve() for picture in pictures}
+        bad += [f"{name}: there is no {target}" for target in
+                pictures + re.findall(r"<([\w./-]+\.rst)>`_", text)
+                if not (folder / target).exists()]
+    for picture in TOP.glob("Documentation/*.svg"):
+        ElementTree.parse(picture)
+        if picture.resolve() not in shown:
+            bad.append(f"no page shows {picture.name}")
+    return bad
+
+
+def mentions():
+    """A page that is named by its file is there, here or in the tree."""
+    bad = []
+    for name in pages():
+        places = [TOP, TOP / "Documentation", (TOP / name).parent]
+        bad += [f"{name}: there is no {page}" for page in re.findall(
+                r"``([\w./-]+\.rst)``", text_of(name))
+                if not any(Path(place, page).exists() for place in places)]
+    return bad
+
+
 CASES = {
     "style.man.vhx_net_has_all_parameters_ok": parameters,
     "style.man.vhx_net_has_all_defaults_ok": defaults,
     "style.man.vhx_net_has_all_of_vhx_h_ok": ioctls,
     "style.man.vhx_net_has_all_messages_ok": diagnostics,
     "style.docs.module_installed_and_removed_ok": installed_and_removed,
+    "style.docs.readme_figures_are_measured_ok": readme_figures,
+    "style.docs.links_lead_somewhere_ok": links,
+    "style.docs.named_pages_are_there_ok": mentions,
 }
