@@ -36,7 +36,7 @@ PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
             ("clang", "clang"), ("git", "git"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),
             ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"),
-            ("spin", "spin"), ("tcc", "tcc"))
+            ("spin", "spin"), ("tcc", "tcc"), ("abidiff", "abigail-tools"))
 # and of what single stages need, by their first word
 OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib")}
 

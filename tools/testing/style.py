@@ -275,34 +275,36 @@ def checkpatch_tracepoints():
 
 
 def last_release():
-    """The commit that wrote the first line with a version into CHANGELOG."""
-    names = [name for name in FILES if re.fullmatch(r"CHANGELOG(\.\w+)?", name)]
-    if not names:
-        raise Skip("there is no CHANGELOG, so no version to compare with")
-    line = re.search(r"^.*\b\d+\.\d+.*$", text_of(names[0]), re.M)
-    commits = run("git", "log", "--format=%H", f"-S{line[0]}", "--",
-                  names[0]).stdout.split() if line else []
-    if not commits:
-        raise Skip("CHANGELOG has no version that was committed")
-    return commits[-1]
+    """The commit that wrote the newest heading of CHANGELOG.rst into it whose
+    libraries have the SONAME of this tree."""
+    soname = style_names.soname()
+    for heading, version in style_names.releases():
+        if version.startswith(soname + "."):
+            commits = run("git", "log", "--format=%H", f"-S{heading}", "--",
+                          "CHANGELOG.rst").stdout.split()
+            if commits:
+                return commits[-1]
+    raise Skip(f"no version {soname} was committed, and it promises nothing to "
+               "users of those before")
 
 
 @case("style.c.libvhx_abi_ok")
 def abi():
     """What users of the headers see; new functions are welcome."""
     commit, command = last_release(), ["abidiff", "--no-added-syms"]
+    need("abidiff")
     bad = []
     with tempfile.TemporaryDirectory() as tmp:
         old = Path(tmp, "old")
         bad += complaints_of("sh", "-c", f"mkdir {old} && git archive {commit} | "
                              f"tar -x -C {old}")
         for i, tree in enumerate((old, TOP), 1):
-            library = Path(tmp, f"{i}/libvhx.so.1")
+            library = Path(tmp, f"{i}/{style_names.library()}")
             bad += complaints_of("make", "-s", "-C", tree / "tools/lib/vhx",
                                  f"OUTPUT={library.parent}", library,
                                  env=QUICK_BUILD)
             command += [f"--hd{i}", tree / "tools/lib/vhx/include", library]
-        return bad or complaints_of(need("abidiff"), *command[1:])
+        return bad or complaints_of(*command)
 
 
 # -- scripts and documents ----------------------------------------------------

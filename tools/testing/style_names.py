@@ -76,7 +76,45 @@ def debug_programs():
                    set(re.findall(r"\w+_test", shards)))
 
 
+def version():
+    """Of the whole: all else derives from it, or is compared with it here."""
+    return re.search(r'^PACKAGE_VERSION="(.*)"$', text_of("dkms.conf"), re.M)[1]
+
+
+def soname():
+    """0.2 of 0.2.0."""
+    return version().rpartition(".")[0]
+
+
+def library():
+    return f"libvhx.so.{soname()}"
+
+
+def releases():
+    """Headings of the changelog with their versions, newest first."""
+    return re.findall(r"^((\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\))\n=+$",
+                      text_of("CHANGELOG.rst"), re.M)
+
+
+# What repeats the version, where it cannot be derived.
+OF_VERSION = {
+    "Documentation/library.rst": "``{library}``",
+}
+
+
+def versions():
+    words = {"version": version(), "soname": soname(), "library": library()}
+    wanted = [(name.format(**words), text.format(**words))
+              for name, text in OF_VERSION.items()]
+    bad = [f"{name} lacks {text.strip()}" for name, text in wanted
+           if not (TOP / name).exists() or text not in text_of(name)]
+    if [version()] != [number for _, number in releases()][:1]:
+        bad.append(f"CHANGELOG.rst does not begin with {version()} (DATE)")
+    return bad
+
+
 CASES = {
+    "style.tree.version_is_the_same_everywhere_ok": versions,
     "style.tests.each_selftest_runs_under_kasan_ok": debug_programs,
     "style.docs.counters_have_the_names_of_fdinfo_ok": counters,
     "style.docs.trouble_has_all_causes_ok": trouble_causes,
