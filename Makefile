@@ -104,11 +104,11 @@ docs:
 	scripts/plot-tables Documentation/performance.rst $(OUTPUT)
 
 install: $(if $(DKMS),install-dkms,install-updates)
-	install -D -m 644 etc/vhx.conf $(MODPROBE_D)/vhx.conf
+	install -D -m 644 -t $(MODPROBE_D) etc/vhx.conf etc/vhx-slots.conf
 	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
 	install -D -m 644 Documentation/man/vhx_net.4 $(MAN4)/vhx_net.4
 	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhost_net ]; then \
-		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net;'; \
+		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net vhost;'; \
 		echo 'the next open of /dev/vhost-net loads vhx_net.'; \
 	fi
 
@@ -134,13 +134,16 @@ install-updates: $(if $(MODULE),,modules)
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
 
 uninstall:
-	rm -f $(MODPROBE_D)/vhx.conf $(UAPI)/vhx.h $(MAN4)/vhx_net.4
+	rm -f $(MODPROBE_D)/vhx.conf $(MODPROBE_D)/vhx-slots.conf \
+		$(UAPI)/vhx.h $(MAN4)/vhx_net.4
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
-	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhx_net ] && ! rmmod vhx_net; then \
+	@if [ -n '$(DESTDIR)' ] || ! [ -d /sys/module/vhx_net ]; then :; \
+	elif rmmod vhx_net; then rmmod vhost 2>/dev/null || :; \
+	else \
 		echo 'vhx_net is still loaded: its VMs keep it. Once they are'; \
-		echo 'gone, rmmod vhx_net; the next open loads vhost_net.'; \
+		echo 'gone, rmmod vhx_net vhost; the next open loads vhost_net.'; \
 	fi
 
 sign: vhx_net.ko

@@ -117,7 +117,7 @@ MACHINES = {
 class Guest:
     """One guest.  accel: kvm or tcg; machine: a name in MACHINES; incoming: an
     address to migrate from; is_shared: a device in user space has its memory;
-    is_held: it does not run before qmp("cont").
+    is_held: it does not run before qmp("cont"); more: words for QEMU.
 
     microvm boots quicker, but without KVM's clock it has nothing to calibrate
     the TSC by, and it has no I/O space for legacy devices: q35 for both, and
@@ -128,8 +128,8 @@ class Guest:
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
                  mem="256M", log=None, snapshot=None, incoming=None,
-                 is_shared=False, is_held=False):
-        self.is_held = is_held
+                 is_shared=False, is_held=False, more=()):
+        self.is_held, self.more = is_held, more
         self.is_shared = is_shared or any(net.user for net in nets)
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
         self.incoming = incoming
@@ -229,6 +229,7 @@ class Guest:
                 "-device", "virtserialport,chardev=ctl,name=vhx.ctl"]
         for index, net in enumerate(self.nets):
             args += self.net_args(index, net, fds)
+        args += self.more
         if self.snapshot:
             args += ["-incoming", f"exec:cat {self.snapshot}"]
         if self.incoming:

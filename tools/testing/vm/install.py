@@ -9,6 +9,7 @@ in-tree, and after `make uninstall` in-tree serves as if nothing had been.
 folder of what it added to this machine.
 Arguments: names of steps, to run only those.
 """
+import contextlib
 import errno
 import os
 import shutil
@@ -16,15 +17,23 @@ import subprocess
 import sys
 
 import host
-from guest import Guest, Net
+from guest import Guest, GuestError, Net
 
 NODE = "/dev/vhost-net"
 CONF = "/etc/modprobe.d/vhx.conf"
+SLOTS_CONF = "/etc/modprobe.d/vhx-slots.conf"
 KREL = os.uname().release
 STEPS = []
 # What the steps load. depmod reads every module there is, for minutes under
 # emulation: of the rest it sees none.
 NEEDED = "vhost_net tun kvm_amd bridge"
+ADDR = "10.77.0.2"
+# A guest with so many memory slots; QEMU allows 64 unless vhost says more
+SLOTS = "/sys/module/vhost/parameters/max_mem_regions"
+MANY = {"machine": "q35", "mem": "256M,slots=100,maxmem=2G", "more": [
+    word for i in range(100) for word in (
+        "-object", f"memory-backend-ram,id=m{i},size=2M",
+        "-device", f"pc-dimm,memdev=m{i},id=d{i}")]}
 
 
 def step(func):
@@ -63,8 +72,44 @@ def open_node():
 
 
 def unload():
+    """And vhost, which is loaded beside vhx_net: each load is the first."""
     for name in loaded():
         host.unload(name)
+    subprocess.run(["rmmod", "vhost"], stderr=subprocess.DEVNULL, check=False)
+
+
+@contextlib.contextmanager
+def guest(**more):
+    """One on a tap that the node serves."""
+    host.make_tap("tap0")
+    try:
+        net = Net("tap0", "52:54:00:00:00:02", f"{ADDR}/24")
+        with Guest([net], **more) as one:
+            host.ping(ADDR)
+            expect(1, host.node_fds(one.pid, NODE))
+            if not host.workers(one.pid):
+                raise host.HostError("no worker")
+            yield one
+    finally:
+        host.drop_tap("tap0")
+
+
+def refuse_many_slots(conf):
+    """What QEMU does without the lines of a file that name vhost."""
+    unload()
+    shutil.copy(conf, "/tmp/conf")
+    sh(f"sed -i '/^softdep /d; /^options vhost /d' {conf}")
+    try:
+        with guest(**MANY):
+            pass
+    except GuestError as err:
+        if "no free memory slots" not in str(err):
+            raise
+    else:
+        raise host.HostError("100 slots without vhost's parameter")
+    finally:
+        shutil.copy("/tmp/conf", conf)
+        unload()
 
 
 @step
@@ -86,18 +131,20 @@ def open_loads_vhx_ok():
 
 @step
 def qemu_without_vhostfd_ok():
-    host.modprobe_kvm()
-    host.make_bridge()
-    host.make_tap("tap0")
-    net = Net("tap0", "52:54:00:00:00:02", "10.77.0.2/24")
-    with Guest([net]) as guest:
-        host.ping("10.77.0.2")
-        expect(1, host.node_fds(guest.pid, NODE))
-        if not host.workers(guest.pid):
-            raise host.HostError("no worker")
-    expect({"vhx_net"}, loaded())
-    host.drop_tap("tap0")
-    host.drop_bridge()
+    with guest():
+        expect({"vhx_net"}, loaded())
+
+
+@step
+def guest_of_100_slots_ok():
+    unload()
+    with guest(**MANY):
+        expect("509", sh(f"cat {SLOTS}").strip())
+
+
+@step
+def guest_of_100_slots_without_vhost_refused():
+    refuse_many_slots(SLOTS_CONF)
 
 
 @step
@@ -157,7 +204,7 @@ def kernel_without_vhx_loads_in_tree_ok():
 def uninstall_ok():
     sh("make uninstall")
     expect(set(), loaded())
-    expect(False, os.path.exists(CONF))
+    expect([False, False], [os.path.exists(path) for path in (CONF, SLOTS_CONF)])
     expect("", sh("dkms status vhx").strip())
     expect("", sh("find /lib/modules /usr/src /usr/local -name '*vhx*'").strip())
 
@@ -204,6 +251,8 @@ def main():
     only = sys.argv[1:]
     steps = [s for s in STEPS if not only or s.__name__ in only]
     hide_modules()
+    host.modprobe_kvm()
+    host.make_bridge()
     print("TAP version 13")
     print(f"1..{len(steps)}", flush=True)
     failed = 0
@@ -220,4 +269,5 @@ def main():
     return failed > 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
