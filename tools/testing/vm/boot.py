@@ -67,6 +67,7 @@ class Job:
     words: str = ""                 # more of them for the command line
     plugin: str = ""                # FILE[,NAME=VALUE]...: of QEMU's
     env: dict = dataclasses.field(default_factory=dict)
+    system: str = ""                # the root to boot, by its own systemd
 
     def put(self):
         """Environment and command, for l1-init on the other side."""
@@ -147,6 +148,9 @@ def qemu(job, folder, initrd, stream, monitor):
     extra = os.environ.get
     words = [WORDS, job.kernel.words, f"vhx.init={VMDIR}/l1-init",
              f"vhx.modules={folder}/lib/modules", job.words]
+    if job.system:
+        words.append(f"vhx.system={job.system} vhx.shown={TOP}:{CACHE} "
+                     "systemd.wants=vhx-job.service")
     if job.is_counting:
         words.append("nowatchdog")
     else:

@@ -25,22 +25,23 @@ USAGE = f"""usage: vm COMMAND
                          half an hour); prints its directory
                          (-u: look for a newer package)
   root [NAME]            make the trixie build root, or the root of programs
-                         NAME ({' '.join(roots.PROGRAMS)}); prints its directory
+                         NAME ({' '.join([*roots.PROGRAMS, *roots.INSTALLED])}); prints its directory
   plugin                 get the headers that plugins of QEMU are built with;
                          prints their directory
   build [-w] K [ARG...]  build the module for K with make ARG...; prints the
                          path of vhx_net.ko (-w: warnings do not fail)
   initramfs K            make the guest initramfs for K; prints its path
   snapshot K             a booted guest to start from under TCG; prints its path
-  run [-b] [-i] [-g K2] [-T] [-r NAME]... [-o DIR] [-m MEM] [-s CPUS]
-      [-t SEC] [-x WORDS] [-p FILE[,NAME=VALUE]...] K -- CMD [ARG...]
+  run [-b] [-i] [-g K2] [-T] [-r NAME]... [-S NAME] [-o DIR] [-m MEM]
+      [-s CPUS] [-t SEC] [-x WORDS] [-p FILE[,NAME=VALUE]...] K -- CMD [ARG...]
                          boot K and run CMD in it as root, at the top of the
                          checkout (-b: build first and set VHX_KO; -i: one
                          CPU, or CPUS that take turns, whose every instruction
                          takes 1 ns; -g: make kernel K2 ready for guests and
                          set VHX_GUEST*; -T: and its snapshot; -r: make root
                          NAME ready and set VHX_ROOT_NAME, with _ for what is
-                         no letter or digit;
+                         no letter or digit; -S: boot root NAME, an installed
+                         one, by its systemd: CMD is run once that is up;
                          -t: 600, and that times VHX_SLOW for a slow kernel;
                          -x: more words for the kernel's command line;
                          -p: a plugin for QEMU, {plugin.EMULATOR} then)
@@ -116,7 +117,7 @@ def run(args):
     if "--" not in args:
         raise Misused
     split = args.index("--")
-    opts, (name,) = options(args[:split], "biTg:r:o:m:s:t:x:p:")
+    opts, (name,) = options(args[:split], "biTg:r:S:o:m:s:t:x:p:")
     command = args[split + 1:]
     if not command:
         raise Misused
@@ -137,7 +138,8 @@ def run(args):
         cpus=last("s", "1" if "i" in opts else "2"),
         secs=float(last("t", 600)) * float(env.get("VHX_SLOW", 1)),
         is_counting="i" in opts, words=" ".join(opts.get("x", [])),
-        plugin=last("p", ""), env=env))
+        plugin=last("p", ""), env=env,
+        system=roots.program_root(opts["S"][-1]) if "S" in opts else ""))
 
 
 COMMANDS = {

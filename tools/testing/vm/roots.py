@@ -27,8 +27,16 @@ PROGRAMS = {
                 "libvirt-clients,qemu-system-x86"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
+# Installed, with the scripts of their packages: a small system that boots by
+# systemd, with what vhx's packages ask for
+INSTALLED = {
+    "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
+                  "libfuse3-3,libjson-c5,libncursesw6,libelf1,procps,"
+                  "python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
+}
 # The hooks of mmdebstrap get the root as $1
 NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'
+NO_LISTS = '--customize-hook=rm -rf "$1"/var/cache/apt/*.bin "$1"/var/lib/apt/lists/*'
 MERGED_USR = """--setup-hook=cd "$1" && for dir in bin sbin lib lib64; do
 	mkdir -p usr/$dir && ln -sfn usr/$dir $dir || exit; done"""
 FOLDERS = """--customize-hook=cd "$1" && mkdir -p dev proc sys run tmp &&
@@ -56,8 +64,13 @@ def make_build_root(folder):
 
 
 def program_root(name):
+    if name in INSTALLED:
+        key = digest(REVISION, *INSTALLED[name])
+        return made(path_of("roots", f"{name}-{key}"), make_installed_root,
+                    *INSTALLED[name])
     if name not in PROGRAMS:
-        raise Failed(f"no root '{name}': one of {' '.join(PROGRAMS)}")
+        raise Failed(f"no root '{name}': one of "
+                     f"{' '.join([*PROGRAMS, *INSTALLED])}")
     suite, packages = PROGRAMS[name]
     key = digest(REVISION, suite, packages)
     return made(path_of("roots", f"{name}-{key}"), make_program_root, suite,
@@ -69,6 +82,11 @@ def make_program_root(suite, packages, folder):
     say(f"unpacking {packages} of {suite}")
     debootstrap(folder, suite, "--variant=extract", f"--include={packages}",
                 f'--aptopt=APT::Default-Release "{suite}"', MERGED_USR, FOLDERS)
+
+
+def make_installed_root(suite, packages, folder):
+    say(f"installing {packages} of {suite}")
+    debootstrap(folder, suite, "--variant=apt", f"--include={packages}", NO_LISTS)
 
 
 def debootstrap(folder, suite, *options):
