@@ -37,6 +37,7 @@ help:
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
 	@echo 'make docs         Documentation/ as HTML, with plots, into OUTPUT (/tmp/vhx-docs)'
+	@echo 'make deb          Debian packages into OUTPUT (/tmp/vhx-deb), in a clean root'
 	@echo 'make clean        remove what a build in the tree made'
 
 modules clean:
@@ -103,7 +104,16 @@ docs:
 	done
 	scripts/plot-tables Documentation/performance.rst $(OUTPUT)
 
-install: $(if $(DKMS),install-dkms,install-updates)
+deb: OUTPUT ?= /tmp/vhx-deb
+deb:
+	@scripts/build-deb $(abspath $(OUTPUT))
+
+# Two rules for one node, and DKMS would know the module twice.
+no-package:
+	@! [ -e '$(DESTDIR)/usr/lib/modprobe.d/vhx-dkms.conf' ] || { \
+		echo 'The package vhx-dkms is installed: apt-get purge vhx-dkms'; exit 1; }
+
+install: no-package $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 -t $(MODPROBE_D) etc/vhx.conf etc/vhx-slots.conf
 	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
 	install -D -m 644 Documentation/man/vhx_net.4 $(MAN4)/vhx_net.4
@@ -133,7 +143,7 @@ install-updates: $(if $(MODULE),,modules)
 	install -D -m 644 $(or $(MODULE),vhx_net.ko) $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
 
-uninstall:
+uninstall: no-package
 	rm -f $(MODPROBE_D)/vhx.conf $(MODPROBE_D)/vhx-slots.conf \
 		$(UAPI)/vhx.h $(MAN4)/vhx_net.4
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
@@ -154,4 +164,4 @@ vhx_net.ko:
 	$(MAKE) modules
 
 .PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-here bench-lib bench-switch docs install \
-	install-dkms install-updates uninstall sign
+	no-package install-dkms install-updates uninstall sign deb

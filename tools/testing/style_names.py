@@ -99,6 +99,9 @@ def releases():
 # What repeats the version, where it cannot be derived.
 OF_VERSION = {
     "Documentation/library.rst": "``{library}``",
+    "debian/changelog": "vhx ({version}) ",
+    "debian/control": "\nPackage: libvhx{soname}\n",
+    "debian/libvhx{soname}.symbols": "{library} libvhx{soname} ",
 }
 
 

@@ -27,9 +27,12 @@ PROGRAMS = {
                 "libvirt-clients,qemu-system-x86"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
-# Installed, with the scripts of their packages: a small system that boots by
-# systemd, with what vhx's packages ask for
+# Installed, with the scripts of their packages: to build packages in, and a small
+# system that boots by systemd, with what vhx's packages ask for
 INSTALLED = {
+    "build-deb": ("bookworm", "build-essential,debhelper,dh-dkms,fakeroot,"
+                  "gnuplot-nox,libfuse3-dev,libjson-c-dev,libncurses-dev,lintian,"
+                  "pkg-config,python3-docutils"),
     "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
                   "libfuse3-3,libjson-c5,libncursesw6,libelf1,procps,"
                   "python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
