@@ -61,7 +61,7 @@ ALL = [
     "guests 6.1 tcg one,one-packed", "guests 7.3 kvm pair,mq,packed",
     "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
-    "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb",
+    "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb", "rpm",
     *(f"pin {kernel}" for kernel in KERNELS),
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
@@ -157,6 +157,9 @@ KINDS = {
     "deb": lambda kernel="6.1", *_steps: {
         "needs": [f"vm fetch {kernel}", EMULATOR, *GUESTS, "vm root build-deb",
                   "vm root debian-12"], "gib": 4.2, "limit": 3600, "guess": 900},
+    "rpm": lambda kernel="6.12": {
+        "needs": [f"vm fetch {kernel}", "vm root build-rpm"], "guess": 120,
+        "cores": 0.8},
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,
     "programs": lambda name: {"is_stage": False, "cores": 0.8},

@@ -37,3 +37,9 @@ def stage_deb(kernel="6.1", *steps):
         "deb", "-S", "debian-12", "-g", stages.GUEST, "-t", "2400", kernel, "--",
         "tools/testing/vm/deb.py", *steps, rename=str)
     stages.case("deb.kernel_log_clean_ok", is_ok)
+
+
+def stage_rpm(kernel="6.12"):
+    """By Debian's rpmbuild: nothing is installed."""
+    stages.case("rpm.built_ok", stages.call(f"{stages.HERE}/vm/rpm-outside.sh",
+                                            kernel, f"{stages.OUT}/rpm"))

@@ -99,6 +99,8 @@ def releases():
 # What repeats the version, where it cannot be derived.
 OF_VERSION = {
     "Documentation/library.rst": "``{library}``",
+    "contrib/rpm/vhx-kmod.spec": "\nVersion:\t{version}\n",
+    "contrib/rpm/vhx.spec": "\nVersion:\t{version}\n",
     "debian/changelog": "vhx ({version}) ",
     "debian/control": "\nPackage: libvhx{soname}\n",
     "debian/libvhx{soname}.symbols": "{library} libvhx{soname} ",

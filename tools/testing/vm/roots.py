@@ -33,6 +33,8 @@ INSTALLED = {
     "build-deb": ("bookworm", "build-essential,debhelper,dh-dkms,fakeroot,"
                   "gnuplot-nox,libfuse3-dev,libjson-c-dev,libncurses-dev,lintian,"
                   "pkg-config,python3-docutils"),
+    "build-rpm": ("bookworm", "build-essential,kmod,libelf1,libfuse3-dev,"
+                  "libjson-c-dev,libncurses-dev,pkg-config,rpm"),
     "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
                   "libfuse3-3,libjson-c5,libncursesw6,libelf1,procps,"
                   "python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
