@@ -13,6 +13,7 @@
 #include "ctl.h"
 #include "plane.h"
 #include "ports.h"
+#include "service.h"
 
 #define CTL_PATH	"/run/vhx-switch.ctl"
 /* Options without a letter. */
@@ -126,7 +127,7 @@ static void log_line(enum vhx_log_level level, const char *message, void *arg)
 {
 	(void)arg;
 	if (level <= VHX_LOG_WARN || is_verbose)
-		fprintf(stderr, "vhx-switch: %s\n", message);
+		service_say(level, "%s", message);
 }
 
 /* A guest that cuts off its memory is disconnected; else it is a fault of ours. */
@@ -164,8 +165,8 @@ static int add_ports(void)
 
 	for (i = 0; i < nr_specs; i++)
 		if (ports_add(specs[i], why, sizeof(why))) {
-			fprintf(stderr, "vhx-switch: --port %s: %s\n", specs[i],
-				why);
+			service_say(VHX_LOG_ERR, "--port %s: %s", specs[i],
+				    why);
 			return 1;
 		}
 	return 0;
@@ -174,14 +175,20 @@ static int add_ports(void)
 static void serve(int signals)
 {
 	struct pollfd pfd[1 + CTL_FDS] = { { .fd = signals, .events = POLLIN } };
-	unsigned int nr;
+	unsigned int nr, nr_ports = ports_count();
 
+	service_ready(nr_ports);
 	while (!pfd[0].revents) {
 		nr = ctl_fds(pfd + 1);
 		poll(pfd, nr + 1, LOOK_MS);
 		ctl_serve(pfd + 1, nr);
 		ports_look_after();
+		if (nr_ports != ports_count()) {
+			nr_ports = ports_count();
+			service_ports(nr_ports);
+		}
 	}
+	service_stopping();
 }
 
 /* Peers of all ports take descriptors. */
@@ -199,13 +206,14 @@ static int run(void)
 {
 	int signals = make_signals(), err;
 
+	service_open();
 	raise_limit();
 	err = ctl_open(ctl_path);
 	if (err) {
-		fprintf(stderr, "vhx-switch: --ctl %s: %s%s\n", ctl_path,
-			strerror(-err), err == -EADDRINUSE ?
-			": another switch answers there; give this one another" :
-			err == -EEXIST ? ", and it is no socket" : "");
+		service_say(VHX_LOG_ERR, "--ctl %s: %s%s", ctl_path, strerror(-err),
+			    err == -EADDRINUSE ?
+			    ": another switch answers there; give this one another" :
+			    err == -EEXIST ? ", and it is no socket" : "");
 		return 1;
 	}
 	err = vhx_session_create(&config.session);
@@ -216,7 +224,7 @@ static int run(void)
 	if (!err)
 		err = vhx_session_start(config.session);
 	if (err) {
-		fprintf(stderr, "vhx-switch: %s\n", strerror(-err));
+		service_say(VHX_LOG_ERR, "%s", strerror(-err));
 		ctl_close(ctl_path);
 		return 1;
 	}

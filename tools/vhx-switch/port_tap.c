@@ -17,6 +17,7 @@
 #include "out.h"
 #include "plane.h"
 #include "port_tap.h"
+#include "service.h"
 
 /* The header of IFF_VNET_HDR is the one of struct vhx_pkt. */
 static_assert(sizeof(struct vhx_net_hdr) == 10, "virtio_net_hdr");
@@ -207,8 +208,7 @@ static void lose(struct port *port)
 	mac_forget(port);
 	out_drop(port);
 	plane_unlock();
-	fprintf(stderr, "vhx-switch: %s: %s was deleted\n", port->name,
-		port->path);
+	service_say(VHX_LOG_WARN, "%s: %s was deleted", port->name, port->path);
 }
 
 /* A tap that was deleted may be there again. */
@@ -220,8 +220,8 @@ static void find_again(struct port *port)
 		return;
 	fd = attach(port->path);
 	if (fd >= 0 && !take_up(port, fd))
-		fprintf(stderr, "vhx-switch: %s: %s is there again\n",
-			port->name, port->path);
+		service_say(VHX_LOG_WARN, "%s: %s is there again", port->name,
+			    port->path);
 }
 
 /* Now and then, for any port. */

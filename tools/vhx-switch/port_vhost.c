@@ -19,6 +19,7 @@
 #include "out.h"
 #include "plane.h"
 #include "port_vhost.h"
+#include "service.h"
 
 /* Peers of a port: one, and one that comes while the other goes. */
 #define PEERS		2
@@ -223,8 +224,8 @@ static void watch(struct port *port, unsigned int queue, bool is_on, int fd)
 	else if (!is_on)
 		plane_unwatch(thread, fd);
 	else if (plane_watch(thread, fd))
-		fprintf(stderr, "vhx-switch: %s: queue %u: its kicks cannot be watched: %s\n",
-			port->name, queue, strerror(errno));
+		service_say(VHX_LOG_ERR, "%s: queue %u: its kicks cannot be watched: %s",
+			    port->name, queue, strerror(errno));
 }
 
 static void vring_state_changed(struct vhx_device *dev, unsigned int queue,

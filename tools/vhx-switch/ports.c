@@ -304,6 +304,16 @@ void ports_remove_all(void)
 			ports_remove(ports[i]->name);
 }
 
+/* Return: how many there are */
+unsigned int ports_count(void)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < PORTS_MAX; i++)
+		nr += !!ports[i];
+	return nr;
+}
+
 /* Now and then. */
 void ports_look_after(void)
 {
