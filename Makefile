@@ -11,6 +11,7 @@ UAPI := $(DESTDIR)/usr/include/linux
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
 MAN4 := $(DESTDIR)$(MANDIR)/man4
+UDEV_RULES := $(DESTDIR)/usr/lib/udev/rules.d
 UPDATES := $(DESTDIR)/lib/modules/$(KERNELRELEASE)/updates
 DKMS_SRC := $(DESTDIR)/usr/src/vhx-$(VERSION)
 DKMS := $(shell command -v dkms 2>/dev/null)
@@ -117,6 +118,7 @@ install: no-package $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 -t $(MODPROBE_D) etc/vhx.conf etc/vhx-slots.conf
 	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
 	install -D -m 644 Documentation/man/vhx_net.4 $(MAN4)/vhx_net.4
+	install -D -m 644 etc/60-vhx.rules $(UDEV_RULES)/60-vhx.rules
 	@if [ -z '$(DESTDIR)' ] && [ -d /sys/module/vhost_net ]; then \
 		echo 'vhost_net is loaded: once no VM uses it, rmmod vhost_net vhost;'; \
 		echo 'the next open of /dev/vhost-net loads vhx_net.'; \
@@ -145,7 +147,7 @@ install-updates: $(if $(MODULE),,modules)
 
 uninstall: no-package
 	rm -f $(MODPROBE_D)/vhx.conf $(MODPROBE_D)/vhx-slots.conf \
-		$(UAPI)/vhx.h $(MAN4)/vhx_net.4
+		$(UAPI)/vhx.h $(MAN4)/vhx_net.4 $(UDEV_RULES)/60-vhx.rules
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)
