@@ -331,16 +331,23 @@ void ctl_close(const char *path)
 	unlink(path);
 }
 
-/* The client's half. Return: exit status. */
-int ctl_ask(const char *path, char *const *words)
+/* The client's half. If nobody answers at @path, @other is asked. Return: exit status. */
+int ctl_ask(const char *path, const char *other, char *const *words)
 {
 	char status[16] = "", text[4096];
-	int fd = dial(path);
+	int fd = dial(path), other_fd;
 	size_t len;
 	FILE *in;
 
 	signal(SIGPIPE, SIG_IGN);
 
+	if (other && (fd == -ENOENT || fd == -ECONNREFUSED)) {
+		other_fd = dial(other);
+		if (other_fd >= 0 || other_fd == -EACCES) {
+			path = other;
+			fd = other_fd;
+		}
+	}
 	if (fd < 0) {
 		fprintf(stderr, "vhx-switch: %s: %s: is a switch running, with this --ctl?\n",
 			path, strerror(-fd));

@@ -13,6 +13,6 @@ int ctl_open(const char *path);
 unsigned int ctl_fds(struct pollfd *fds);
 void ctl_serve(const struct pollfd *fds, unsigned int nr);
 void ctl_close(const char *path);
-int ctl_ask(const char *path, char *const *words);
+int ctl_ask(const char *path, const char *other, char *const *words);
 
 #endif /* CTL_H */

@@ -16,6 +16,8 @@
 #include "service.h"
 
 #define CTL_PATH	"/run/vhx-switch.ctl"
+/* Of vhx-switch.service, whose user may make no file in /run. */
+#define SERVICE_CTL_PATH	"/run/vhx-switch/ctl"
 /* Options without a letter. */
 #define LINK_LOCAL	256
 #define THREADS		257
@@ -24,7 +26,7 @@
 
 struct config config = { .age_s = 300, .threads = 1 };
 
-static const char *ctl_path = CTL_PATH;
+static const char *ctl_path;
 static const char *specs[PORTS_MAX];
 static unsigned int nr_specs;
 static bool is_verbose;
@@ -202,15 +204,15 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int run(void)
+static int run(const char *path)
 {
 	int signals = make_signals(), err;
 
 	service_open();
 	raise_limit();
-	err = ctl_open(ctl_path);
+	err = ctl_open(path);
 	if (err) {
-		service_say(VHX_LOG_ERR, "--ctl %s: %s%s", ctl_path, strerror(-err),
+		service_say(VHX_LOG_ERR, "--ctl %s: %s%s", path, strerror(-err),
 			    err == -EADDRINUSE ?
 			    ": another switch answers there; give this one another" :
 			    err == -EEXIST ? ", and it is no socket" : "");
@@ -225,7 +227,7 @@ static int run(void)
 		err = vhx_session_start(config.session);
 	if (err) {
 		service_say(VHX_LOG_ERR, "%s", strerror(-err));
-		ctl_close(ctl_path);
+		ctl_close(path);
 		return 1;
 	}
 	err = add_ports();
@@ -234,7 +236,7 @@ static int run(void)
 	ports_remove_all();
 	vhx_session_destroy(config.session);
 	plane_stop();
-	ctl_close(ctl_path);
+	ctl_close(path);
 	return err;
 }
 
@@ -246,5 +248,8 @@ int main(int argc, char **argv)
 
 	/* Words after ctl are the switch's, --json included. */
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, NULL);
-	return ctl_words ? ctl_ask(ctl_path, ctl_words) : run();
+	if (!ctl_words)
+		return run(ctl_path ? ctl_path : CTL_PATH);
+	return ctl_path ? ctl_ask(ctl_path, NULL, ctl_words) :
+		ctl_ask(CTL_PATH, SERVICE_CTL_PATH, ctl_words);
 }

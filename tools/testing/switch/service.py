@@ -62,7 +62,7 @@ class Service:
 
     def __init__(self, program):
         self.program, self.dir = program, tempfile.mkdtemp(prefix="vhx-service-")
-        self.log = os.path.join(self.dir, "log")
+        self.log, self.procs = os.path.join(self.dir, "log"), []
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -74,9 +74,20 @@ class Service:
         with open(self.log, "wb") as log:
             env = {**dict(env), **({"JOURNAL_STREAM": self.stream(log)}
                                    if "JOURNAL_STREAM" in dict(env) else {})}
-            return subprocess.Popen(
+            self.procs.append(subprocess.Popen(
                 [self.program, "--ctl", ctl or self.path("ctl"), *argv],
-                stderr=log, env={**os.environ, **env})
+                stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, **env}))
+        return self.procs[-1]
+
+    def alone(self, case):
+        """A case; nothing of it is left if it fails."""
+        try:
+            case()
+        finally:
+            for proc in self.procs:
+                proc.kill()
+                proc.wait()
+            self.procs = []
 
     @staticmethod
     def stream(file):
@@ -171,6 +182,31 @@ class Service:
         if not self.said().startswith("vhx-switch: "):
             raise Wrong(self.said())
 
+    def who_is_asked(self):
+        """Without --ctl: that of the command line, else that of the unit."""
+        done = self.ask("show", "ports")
+        expect(1, done.returncode, "nobody is there")
+        if "/run/vhx-switch.ctl: " not in done.stdout:
+            raise Wrong(done.stdout)
+        os.mkdir("/run/vhx-switch")
+        unit = self.start("--port", self.port("a"), ctl="/run/vhx-switch/ctl")
+        self.until_it_answers("/run/vhx-switch/ctl")
+        self.asks_of("a")
+        other = self.start("--port", self.port("b"), ctl="/run/vhx-switch.ctl")
+        self.until_it_answers("/run/vhx-switch.ctl")
+        self.asks_of("b")
+        done = self.ask("show", "ports", ctl="/run/none")
+        expect(1, done.returncode, "--ctl is obeyed")
+        other.kill()
+        other.wait()
+        # its socket is left
+        self.asks_of("a")
+        self.end(unit)
+
+    def asks_of(self, port):
+        said = self.ask("show", "ports").stdout
+        expect([port], [line.split()[0] for line in said.splitlines()[1:]], said)
+
 
 def main():
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
@@ -183,8 +219,9 @@ def main():
             ("not_ready_after_error_ok", service.not_ready),
             ("without_manager_ok", service.no_manager),
             ("deaf_manager_ok", service.deaf_manager),
-            ("levels_for_journal_ok", service.journal)):
-        suite.case(name, case)
+            ("levels_for_journal_ok", service.journal),
+            ("who_is_asked_ok", service.who_is_asked)):
+        suite.case(name, service.alone, case)
     return not suite.end()
 
 
