@@ -63,11 +63,13 @@ install-tools:
 	$(MAKE) -C tools/lib/vhx OUTPUT=$(abspath $(OUTPUT))/lib install
 	$(MAKE) -C tools/vhx-switch OUTPUT=$(abspath $(OUTPUT)) install
 	$(MAKE) -C tools/vhx-top OUTPUT=$(abspath $(OUTPUT)) install
+	$(MAKE) -C tools/completion install
 
 uninstall-tools:
 	$(MAKE) -C tools/lib/vhx uninstall
 	$(MAKE) -C tools/vhx-switch uninstall
 	$(MAKE) -C tools/vhx-top uninstall
+	$(MAKE) -C tools/completion uninstall
 
 check:
 	@tools/testing/check

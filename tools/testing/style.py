@@ -82,7 +82,8 @@ def text_of(name):
 
 def language(name):
     """c, python, shell or nothing: by the name, else by the first line."""
-    by_name = {".c": "c", ".h": "c", ".py": "python", ".sh": "shell"}
+    by_name = {".c": "c", ".h": "c", ".py": "python", ".sh": "shell",
+               ".bash": "shell"}
     with open(TOP / name, errors="replace") as file:
         first = file.readline()
     by_line = re.match(r"#!.*\b(python|sh$|bash$|sh |bash )", first)
