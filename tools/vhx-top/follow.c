@@ -43,6 +43,7 @@ struct placed {
  * @path: of the rules
  * @rules: they
  * @workers: those of the last look
+ * @was_cut: some were left out then
  * @placed: those that are where a rule says, or cannot be
  * @nr_placed: how many
  * @inotify: tells of opens
@@ -52,6 +53,7 @@ struct follower {
 	const char *path;
 	struct rules rules;
 	struct workers workers;
+	bool was_cut;
 	struct placed *placed;
 	size_t nr_placed;
 	int inotify;
@@ -93,6 +95,9 @@ static int look(struct follower *follower)
 	err = workers_read(&follower->workers);
 	if (err)
 		return err;
+	if (follower->workers.is_cut && !follower->was_cut)
+		workers_tell_cut();
+	follower->was_cut = follower->workers.is_cut;
 	list = calloc(follower->workers.nr + 1, sizeof(*list));
 	if (!list)
 		return -ENOMEM;

@@ -10,7 +10,6 @@
 
 #include "place.h"
 #include "follow.h"
-#include "procs.h"
 
 #define RULES_PATH	"/etc/vhx/placement.conf"
 
@@ -255,8 +254,7 @@ static int once(void)
 		err = 1;
 	} else {
 		if (workers.is_cut)
-			fprintf(stderr, "vhx-pin: a process has more than %d descriptors or workers: the rest is left out\n",
-				OF_ONE_MAX);
+			workers_tell_cut();
 		err = action == ACT_LIST ? list(&workers) :
 		      action == ACT_APPLY ? apply(&workers) : pin_now(&workers);
 	}

@@ -160,6 +160,13 @@ void workers_free(struct workers *list)
 	*list = (struct workers){ 0 };
 }
 
+/* Say on stderr what is_cut means. */
+void workers_tell_cut(void)
+{
+	fprintf(stderr, "vhx-pin: a process has more than %d descriptors or workers: the rest is left out\n",
+		OF_ONE_MAX);
+}
+
 /* Whether the number is still that thread's. */
 bool worker_is_there(const struct worker *worker)
 {

@@ -62,6 +62,7 @@ struct workers {
 
 int workers_read(struct workers *list);
 void workers_free(struct workers *list);
+void workers_tell_cut(void);
 bool worker_is_there(const struct worker *worker);
 
 #endif /* WORKERS_H */

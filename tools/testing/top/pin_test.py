@@ -453,6 +453,26 @@ def rule_that_cannot_be_is_told_once_fail(rig):
 
 
 @case
+def more_than_it_looks_at_is_told_once_ok(rig):
+    """Of one process it looks at 1024 nodes."""
+    code = (f"import os, sys; [os.open('{NODE}', os.O_RDWR) for _ in range(1025)];"
+            "print(flush=True); sys.stdin.read()")
+    text = "more than 1024 descriptors or workers"
+    with rig.watch("cpus=1\n") as (_, log):
+        for times in (1, 2):
+            with subprocess.Popen(
+                    ["prlimit", "--nofile=2048:2048", "/usr/bin/python3", "-c", code],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE) as proc:
+                proc.stdout.readline()
+                until(lambda: log().count(text) == times, f"not told: {log()}")
+                time.sleep(2)
+                expect(times, log().count("\n"))
+                proc.stdin.close()
+            # told again when it was not so in between
+            time.sleep(2)
+
+
+@case
 def vm_that_ends_meanwhile_ok(rig):
     rules = rig.rules("cpus=1 nice=-1 cgroup=w\n")
     with rig.watch("cpus=1 nice=-1 cgroup=w\n") as (proc, log):
