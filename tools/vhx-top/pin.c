@@ -2,6 +2,7 @@
 /* vhx-pin: where workers run, now and by rules. */
 #include <argp.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ enum { OPT_RULE = 256, OPT_RULES = 512 };
 enum action { ACT_PIN, ACT_LIST, ACT_APPLY, ACT_WATCH };
 
 static const char *const rule_words[] = {
-	"vm", "tap", "ring", "cpus", "nice", "fifo", "other", "cgroup"
+	"vm", "tap", "ring", "cpus", "nice", "fifo", "other", "cgroup", "user"
 };
 
 static struct rule rule;
@@ -31,7 +32,7 @@ const char *argp_program_version = "vhx-pin " VERSION;
 
 static const char doc[] =
 	"Say on which CPUs, when and in which control group workers of vhost-net run.\vWithout an action, workers that run are placed at once. Names may be patterns,\n"
-	"as of files; without --vm, --tap and --ring all workers are meant.\n"
+	"as of files; without --vm, --tap, --user and --ring all workers are meant.\n"
 	"\n"
 	"A line of the rules has the same words as options, without the dashes:\n"
 	"  tap=vnet* cpus=2-3 nice=-5\n"
@@ -41,6 +42,7 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "Which workers:", 1 },
 	{ "vm", OPT_RULE, "NAME", 0, "of this virtual machine", 1 },
 	{ "tap", OPT_RULE + 1, "IFNAME", 0, "that serve this interface", 1 },
+	{ "user", OPT_RULE + 8, "NAME", 0, "of this user, or user number", 1 },
 	{ "ring", OPT_RULE + 2, "rx|tx", 0,
 	  "that serve receive or transmit rings of guests", 1 },
 	{ NULL, 0, NULL, 0, "Where they are to be:", 2 },
@@ -73,14 +75,14 @@ static void set_action(enum action wanted, struct argp_state *state)
 /* Lists take which workers, rules have all in their lines. */
 static void check(struct argp_state *state)
 {
-	bool selects = *rule.vm || *rule.tap || rule.rings;
+	bool selects = *rule.vm || *rule.tap || rule.has_user || rule.rings;
 
 	if (!has_action && !rule_places(&rule))
 		argp_error(state, "nothing to do: --cpus, --nice, --fifo, --other or --cgroup; or --list, --apply, --watch");
 	if (has_action && rule_places(&rule))
 		argp_error(state, "--cpus and the like do not go with --list, --apply and --watch: those have it of the rules");
 	if (has_action && action != ACT_LIST && selects)
-		argp_error(state, "--vm, --tap and --ring do not go with --apply and --watch: the rules say it");
+		argp_error(state, "--vm, --tap, --user and --ring do not go with --apply and --watch: the rules say it");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -88,7 +90,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char why[512];
 
 	switch (key) {
-	case OPT_RULE ... OPT_RULE + 7:
+	case OPT_RULE ... OPT_RULE + 8:
 		if (rule_set(&rule, rule_words[key - OPT_RULE], arg, why,
 			     sizeof(why)))
 			argp_error(state, "--%s", why);
@@ -130,20 +132,31 @@ static void print_taps(const struct worker *worker, char *text, size_t size)
 					i ? "," : "", worker->tap[i]);
 }
 
+static void print_user(uid_t uid, char *text, size_t size)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user)
+		snprintf(text, size, "%s", user->pw_name);
+	else
+		snprintf(text, size, "%u", uid);
+}
+
 static void print_worker(const struct worker *worker, const struct rule *by)
 {
 	static const char *const rings[] = { "-", "rx", "tx", "rx,tx" };
 	struct placement placement;
-	char taps[64], cpus[64], line[16] = "-";
+	char taps[64], user[33], cpus[64], line[16] = "-";
 
 	if (place_read(worker, &placement))
 		return;
 	print_taps(worker, taps, sizeof(taps));
+	print_user(worker->user, user, sizeof(user));
 	cpus_print(&placement.cpus, cpus, sizeof(cpus));
 	if (by)
 		snprintf(line, sizeof(line), "%u", by->line);
-	printf("%-16s %-15s %-5s %7d %7d %-7s %-11s %-8s %4s %s\n", worker->vm, taps,
-	       rings[worker->rings], worker->pid, worker->tid,
+	printf("%-16s %-15s %-5s %-12s %7d %7d %-7s %-11s %-8s %4s %s\n",
+	       worker->vm, taps, rings[worker->rings], user, worker->pid, worker->tid,
 	       worker->is_kthread ? "kthread" : "task", cpus, placement.class, line,
 	       placement.cgroup);
 }
@@ -163,8 +176,8 @@ static int list(const struct workers *workers)
 
 	if (err && (err != -ENOENT || strcmp(rules_path, RULES_PATH)))
 		return complain(err);
-	printf("%-16s %-15s %-5s %7s %7s %-7s %-11s %-8s %4s %s\n", "VM", "TAP",
-	       "RING", "PID", "TID", "KIND", "CPUS", "CLASS", "RULE", "CGROUP");
+	printf("%-16s %-15s %-5s %-12s %7s %7s %-7s %-11s %-8s %4s %s\n", "VM", "TAP",
+	       "RING", "USER", "PID", "TID", "KIND", "CPUS", "CLASS", "RULE", "CGROUP");
 	for (size_t i = 0; i < workers->nr; i++)
 		if (rule_selects(&rule, &workers->at[i]))
 			print_worker(&workers->at[i],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fnmatch.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,26 @@ static const char *set_tap(struct rule *rule, const char *value)
 	return copy(rule->tap, sizeof(rule->tap), value);
 }
 
+/* A name, or a number that may have none: as of a container. */
+static const char *set_user(struct rule *rule, const char *value)
+{
+	const struct passwd *user = getpwnam(value);
+	unsigned long number;
+	char *end;
+
+	if (rule->has_user)
+		return "given twice";
+	rule->has_user = true;
+	if (user) {
+		rule->user = user->pw_uid;
+		return NULL;
+	}
+	number = strtoul(value, &end, 10);
+	rule->user = (uid_t)number;
+	return *value < '0' || *value > '9' || *end || number >= NO_USER ?
+	       "no such user" : NULL;
+}
+
 static const char *set_ring(struct rule *rule, const char *value)
 {
 	if (rule->rings)
@@ -116,9 +137,9 @@ static const char *set_cgroup(struct rule *rule, const char *value)
 }
 
 static const struct key keys[] = {
-	{ "vm", set_vm }, { "tap", set_tap }, { "ring", set_ring },
-	{ "cpus", set_cpus }, { "nice", set_nice }, { "fifo", set_fifo },
-	{ "other", set_other }, { "cgroup", set_cgroup },
+	{ "vm", set_vm }, { "tap", set_tap }, { "user", set_user },
+	{ "ring", set_ring }, { "cpus", set_cpus }, { "nice", set_nice },
+	{ "fifo", set_fifo }, { "other", set_other }, { "cgroup", set_cgroup },
 };
 
 /**
@@ -149,7 +170,7 @@ int rule_set(struct rule *rule, const char *key, const char *value, char *why,
 			 value ? value : "", wrong);
 		return -EINVAL;
 	}
-	snprintf(why, size, "%s: no such word: vm, tap, ring, cpus, nice, fifo, other, cgroup",
+	snprintf(why, size, "%s: no such word: vm, tap, user, ring, cpus, nice, fifo, other, cgroup",
 		 key);
 	return -EINVAL;
 }
@@ -176,12 +197,13 @@ static bool are_taps_meant(const char *glob, const struct worker *worker)
  * @rule: the rule
  * @worker: the worker
  *
- * Return: true if all that @rule names of VM, tap and ring is so
+ * Return: true if all that @rule names of VM, tap, user and ring is so
  */
 bool rule_selects(const struct rule *rule, const struct worker *worker)
 {
 	return (!*rule->vm || !fnmatch(rule->vm, worker->vm, 0)) &&
 	       (!*rule->tap || are_taps_meant(rule->tap, worker)) &&
+	       (!rule->has_user || rule->user == worker->user) &&
 	       (!rule->rings || rule->rings & worker->rings);
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "cpus.h"
 #include "workers.h"
@@ -21,6 +22,8 @@ enum rule_class { CLASS_KEPT, CLASS_OTHER, CLASS_FIFO };
  * @line: of the file, from 1
  * @vm: glob of names of VMs, or empty: any
  * @tap: glob of interfaces, or empty: any
+ * @has_user: @user holds
+ * @user: whose process owns the device
  * @rings: bits of those of which a worker serves one; 0: any
  * @has_cpus: @cpus holds
  * @cpus: where it may run
@@ -34,6 +37,8 @@ struct rule {
 	unsigned int line;
 	char vm[NAME_MAX_LEN];
 	char tap[NAME_MAX_LEN];
+	bool has_user;
+	uid_t user;
 	unsigned int rings;
 	bool has_cpus;
 	struct cpus cpus;

@@ -7,6 +7,7 @@
 #include "fdinfo.h"
 #include "procs.h"
 #include "task.h"
+#include "tree.h"
 #include "vm.h"
 #include "workers.h"
 
@@ -97,6 +98,18 @@ static int add_node(struct workers *list, size_t first, const struct proc *proc,
 	return 0;
 }
 
+/* The real one: a program that is set-uid does not make a VM another's. */
+static uid_t read_user(int pid)
+{
+	char text[1024], *line;
+	uid_t user = NO_USER;
+
+	if (tree_read(text, sizeof(text), "/proc/%d/status", pid) < 0)
+		return NO_USER;
+	line = strstr(text, "\nUid:");
+	return line && sscanf(line, "\nUid: %u", &user) == 1 ? user : NO_USER;
+}
+
 static int by_tid(const void *a, const void *b)
 {
 	const struct worker *one = a, *other = b;
@@ -109,6 +122,7 @@ static int read_proc(struct workers *list, const struct proc *proc)
 	size_t first = list->nr;
 	struct fdinfo info;
 	char vm[sizeof(list->at->vm)];
+	uid_t user = NO_USER;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < proc->nr_workers; i++)
@@ -118,10 +132,13 @@ static int read_proc(struct workers *list, const struct proc *proc)
 		    info.is_vhx)
 			err = add_node(list, first, proc, &info);
 	vm_read_name(vm, sizeof(vm), proc->task.tid, proc->task.name);
+	if (list->nr > first)
+		user = read_user(proc->task.tid);
 	for (size_t i = first; i < list->nr; i++) {
 		struct worker *worker = &list->at[i];
 
 		strcpy(worker->vm, vm);
+		worker->user = user;
 		if (!worker->is_known)
 			worker->rings = BOTH_RINGS;
 		/* Its ring has no interface yet, or it is in-tree's. */

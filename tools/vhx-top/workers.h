@@ -13,17 +13,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fdinfo.h"
 
 #define TAPS_MAX	32
 #define VM_LEN		64	/* bytes of a name; what is longer is cut */
+#define NO_USER		((uid_t)-1)
 #define BOTH_RINGS	(1 << RING_RX | 1 << RING_TX)
 
 /**
  * struct worker - a thread that moves frames
  * @tid: its number
  * @pid: the process that owns the device
+ * @user: real user of that process; NO_USER: it has ended
  * @start: when it was started, in ticks: it tells threads of one number apart
  * @is_kthread: it is a thread of the kernel, not of the owner
  * @is_bound: the kernel has bound it to a CPU
@@ -37,6 +40,7 @@
 struct worker {
 	int tid;
 	int pid;
+	uid_t user;
 	uint64_t start;
 	bool is_kthread;
 	bool is_bound;

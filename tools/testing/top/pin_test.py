@@ -69,12 +69,14 @@ def write(path, text):
 class Client:
     """An owner of devices, and its workers."""
 
-    def __init__(self, rig, *taps, name="vm1"):
+    def __init__(self, rig, *taps, name="vm1", user=0):
         self.taps = taps
         self.proc = subprocess.Popen(
             [rig.client, ",".join(taps), rig.kind, "-name",
              f"guest={name},debug-threads=on"],
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            # root's rights stay: they are of the effective one
+            preexec_fn=lambda: os.setresuid(user, 0, 0),
             env={**os.environ, "VHX_MODULE": rig.module})
 
     def __enter__(self):
@@ -196,13 +198,29 @@ def removed(folder):
 def list_says_where_workers_are_ok(rig):
     with Client(rig, "tapa", name="web,,1") as client:
         found = rig.line(client.worker)
-        wanted = {"VM": "web,1", "TAP": "tapa", "RING": "rx,tx",
+        wanted = {"VM": "web,1", "TAP": "tapa", "RING": "rx,tx", "USER": "root",
                   "PID": str(client.proc.pid), "KIND": rig.kind,
                   "CPUS": "0-1", "CLASS": "nice:0", "RULE": "-", "CGROUP": "/"}
         expect(wanted, {key: found[key] for key in wanted})
         expect(None, rig.line(client.worker, "--vm", "other"))
         rules = rig.rules("# none\n\ntap=tapa cpus=1\n")
         expect("3", rig.line(client.worker, *rules)["RULE"])
+
+
+@case
+def user_now_ok(rig):
+    """Whose the VM is, whatever it calls itself."""
+    with Client(rig, "tapa", user=1) as client, Client(rig, "tapb") as other, \
+            Client(rig, "tapc", user=123456) as unnamed:
+        rig.pin("--user", "daemon", "--cpus", "1")
+        rig.pin("--user", "123456", "--cpus", "0")
+        expect(("1", "0-1", "0"), tuple(cpus(each.worker) for each in
+                                        (client, other, unnamed)))
+        expect(("daemon", "123456"), (rig.line(client.worker)["USER"],
+                                      rig.line(unnamed.worker)["USER"]))
+        expect(None, rig.line(client.worker, "--user", "root"))
+        expect_in("no such worker", rig.pin("--user", "daemon", "--tap", "tapb",
+                                            "--other", status=1))
 
 
 @case
@@ -377,6 +395,8 @@ def command_line_that_makes_no_sense_usage(rig):
                        (("--fifo=1", "--nice=1"), "--nice=1: not beside fifo"),
                        (("--list", "--watch"), "one of"),
                        (("--apply", "--vm", "a"), "do not go with"),
+                       (("--watch", "--user", "root"), "do not go with"),
+                       (("--user", "nix", "--other"), "--user=nix: no such user"),
                        (("--list", "--cpus=1"), "do not go with")):
         expect_in(text, rig.pin(*argv, status=64))
 
@@ -385,8 +405,9 @@ def command_line_that_makes_no_sense_usage(rig):
 
 @case
 def rules_applied_once_ok(rig):
-    rules = rig.rules("vm=db tap=tapa cpus=0 nice=-3\ntap=tap* cpus=1\n")
-    with Client(rig, "tapa", name="db") as client, Client(rig, "tapb") as other:
+    rules = rig.rules("vm=db tap=tapa user=0 cpus=0 nice=-3\nuser=daemon cpus=1\n")
+    with Client(rig, "tapa", name="db") as client, \
+            Client(rig, "tapb", name="db", user=1) as other:
         expect("", rig.pin("--apply", *rules))
         expect(("0", -3), (cpus(client.worker), nice(client.worker)))
         expect(("1", 0), (cpus(other.worker), nice(other.worker)))

@@ -85,6 +85,7 @@ TEST(words_are_kept_ok)
 	EXPECT_EQ(0, set(&rule, "vm", "web*", why));
 	EXPECT_EQ(0, set(&rule, "tap", "vnet?", why));
 	EXPECT_EQ(0, set(&rule, "ring", "tx", why));
+	EXPECT_EQ(0, set(&rule, "user", "root", why));
 	EXPECT_FALSE(rule_places(&rule));
 	EXPECT_EQ(0, set(&rule, "cpus", "2-3", why));
 	EXPECT_TRUE(rule_places(&rule));
@@ -93,6 +94,8 @@ TEST(words_are_kept_ok)
 	EXPECT_EQ(0, set(&rule, "cgroup", "../vhx", why));
 	EXPECT_STREQ("web*", rule.vm);
 	EXPECT_STREQ("vnet?", rule.tap);
+	EXPECT_TRUE(rule.has_user);
+	EXPECT_EQ(0, rule.user);
 	EXPECT_EQ(1 << RING_TX, rule.rings);
 	EXPECT_EQ(CLASS_OTHER, rule.class);
 	EXPECT_EQ(-5, rule.nice);
@@ -111,6 +114,12 @@ static const struct fault faults[] = {
 	{ "vm=a vm=b cpus=1", "vm=b: given twice" },
 	{ "vm= cpus=1", "vm=: empty" },
 	{ "ring=both cpus=1", "ring=both: rx or tx" },
+	{ "user=no-such-user cpus=1", "user=no-such-user: no such user" },
+	{ "user= cpus=1", "user=: no such user" },
+	{ "user=-1 cpus=1", "user=-1: no such user" },
+	{ "user=+1 cpus=1", "user=+1: no such user" },
+	{ "user=4294967295 cpus=1", "user=4294967295: no such user" },
+	{ "user=0 user=1 cpus=1", "user=1: given twice" },
 	{ "nice=-21", "nice=-21: from -20 to 19" },
 	{ "nice=20", "nice=20: from -20 to 19" },
 	{ "nice=5x", "nice=5x: from -20 to 19" },
@@ -122,7 +131,7 @@ static const struct fault faults[] = {
 	{ "other fifo=1", "fifo=1: not beside nice or other" },
 	{ "fifo=1 other", "other: not beside fifo" },
 	{ "other=1", "other=1: has no value" },
-	{ "cpu=1", "cpu: no such word: vm, tap, ring, cpus, nice, fifo, other, cgroup" },
+	{ "cpu=1", "cpu: no such word: vm, tap, user, ring, cpus, nice, fifo, other, cgroup" },
 	{ "tap=vnet*", "says which workers, not what of them: cpus, nice, fifo, other or cgroup" },
 };
 
@@ -244,6 +253,32 @@ TEST(worker_of_one_of_several_taps_ok)
 	EXPECT_EQ(4, line_for(&rules, "web", "vnet1,vnet2", BOTH_RINGS));
 	EXPECT_EQ(5, line_for(&rules, "web", "vnet1,tap2", BOTH_RINGS));
 	EXPECT_EQ(5, line_for(&rules, "web", "", BOTH_RINGS));
+	rules_free(&rules);
+}
+
+TEST(user_by_name_or_number_ok)
+{
+	static const char text[] = "user=4294967294 cpus=0\nuser=root cpus=1\n"
+				   "user=65534 vm=a cpus=2\nuser=daemon cpus=3\n"
+				   "cpus=4\n";
+	static const struct {
+		uid_t user;
+		unsigned int line;
+	} users[] = {
+		{ 0, 2 }, { 65534, 3 }, { 1, 4 }, { 2, 5 }, { NO_USER - 1, 1 },
+		{ NO_USER, 5 },
+	};
+	struct rules rules = { 0 };
+	char said[1024];
+
+	ASSERT_EQ(0, read_text(&rules, text, said, sizeof(said))) {
+		TH_LOG("%s", said);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
+		struct worker worker = { .user = users[i].user, .vm = "a" };
+
+		EXPECT_EQ(users[i].line, rules_find(&rules, &worker)->line);
+	}
 	rules_free(&rules);
 }
 
