@@ -38,7 +38,8 @@ PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
             ("mandoc", "mandoc"), ("pyflakes3", "pyflakes3"),
             ("spin", "spin"), ("tcc", "tcc"), ("abidiff", "abigail-tools"))
 # and of what single stages need, by their first word
-OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib")}
+OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib"),
+             "rights": ("/lib/systemd/systemd", "systemd")}
 
 
 def install_packages(texts):

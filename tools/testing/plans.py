@@ -18,7 +18,7 @@ CHECK = [
     "style", "engine", "lib", "models", "top", "top 6.12",
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
-    "trace 6.12",
+    "trace 6.12", "rights",
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed - 2",
     "guests 6.1 kvm ovs,testpmd", "guests 6.1 kvm pair,mq,nomrg,legacy",
     "guests 7.3 kvm packed",
@@ -63,6 +63,7 @@ ALL = [
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
     "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb", "rpm",
     *(f"pin {kernel}" for kernel in KERNELS),
+    "rights", "rights 6.12",
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -118,6 +119,14 @@ def top(kernel=""):
             "cores": 0.5}
 
 
+def rights(kernel=""):
+    if kernel:
+        return machine(kernel, f"vm fetch {stages.GUEST}",
+                       f"vm initramfs {stages.GUEST}", "vm root system",
+                       "programs pin", guess=250)
+    return {"guess": 60, "cores": 0.5}
+
+
 GUESTS = (f"vm initramfs {stages.GUEST}",)
 
 # kind of stage: what it has to have, by its arguments. A machine waits now and
@@ -153,6 +162,7 @@ KINDS = {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},
     "top": top,
+    "rights": rights,
     "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
     "deb": lambda kernel="6.1", *_steps: {
         "needs": [f"vm fetch {kernel}", EMULATOR, *GUESTS, "vm root build-deb",

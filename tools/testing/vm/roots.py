@@ -25,6 +25,7 @@ PROGRAMS = {
     "prometheus": ("bookworm", "prometheus"),
     "libvirt": ("bookworm", "libvirt-daemon,libvirt-daemon-driver-qemu,"
                 "libvirt-clients,qemu-system-x86"),
+    "system": ("bookworm", "udev,coreutils,apparmor,libvirt-daemon-system"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # Installed, with the scripts of their packages: to build packages in, and a small
