@@ -21,22 +21,16 @@ from pathlib import Path
 
 import style_docs
 import style_names
+from style_base import (TESTS, TOP, Skip, complaints_of, need, run, text_of,
+                        tree_files)
 
-TOP = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("VHX_CACHE") or Path(
     os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vhx"))
 CASES = {**style_names.CASES, **style_docs.CASES}
-TESTS = "tools/testing/"
 TRACE_HEADER = "drivers/vhost/trace.h"
-# Copied from the kernel as they are.
-FOREIGN = TESTS + "selftests/kselftest"
 COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
     "-o /dev/null -".split()
 QUICK_BUILD = dict(os.environ, CFLAGS="-O0 -g", MAKEFLAGS=f"-j{os.cpu_count()}")
-
-
-class Skip(Exception):
-    """Why a case could not be run."""
 
 
 def case(name):
@@ -46,39 +40,7 @@ def case(name):
     return add
 
 
-def run(*cmd, cwd=TOP, **options):
-    """What a command says; what it says when it fails is the complaint."""
-    return subprocess.run([str(word) for word in cmd], cwd=cwd, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, **options)
-
-
-def complaints_of(*cmd, **options):
-    done = run(*cmd, **options)
-    if not done.returncode:
-        return []
-    return done.stdout.splitlines() or [f"{cmd[0]}: status {done.returncode}"]
-
-
-def need(command):
-    """A name of a command that is installed, else the case is skipped."""
-    path = os.environ["PATH"].split(":")
-    if not any(os.access(os.path.join(d, command), os.X_OK) for d in path):
-        raise Skip(f"{command} is not installed")
-    return command
-
-
 # -- the tree -----------------------------------------------------------------
-
-def tree_files():
-    names = run("git", "ls-files", "-co", "--exclude-standard").stdout
-    return [name for name in names.splitlines()
-            if not name.startswith(FOREIGN) and (TOP / name).is_file()]
-
-
-def text_of(name):
-    return (TOP / name).read_text(errors="replace")
-
 
 def language(name):
     """c, python, shell or nothing: by the name, else by the first line."""
