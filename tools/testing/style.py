@@ -21,12 +21,13 @@ from pathlib import Path
 
 import style_docs
 import style_names
+import style_project
 from style_base import (TESTS, TOP, Skip, complaints_of, need, run, text_of,
                         tree_files)
 
 CACHE = Path(os.environ.get("VHX_CACHE") or Path(
     os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vhx"))
-CASES = {**style_names.CASES, **style_docs.CASES}
+CASES = {**style_names.CASES, **style_docs.CASES, **style_project.CASES}
 TRACE_HEADER = "drivers/vhost/trace.h"
 COMPILE = "cc -std=gnu11 -Wall -Werror -Itools/lib/vhx/include -x c -c " \
     "-o /dev/null -".split()

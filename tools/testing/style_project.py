@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who looks after the project: cases of style.py."""
+import re
+
+from style_base import TOP, run, text_of
+
+
+def tracked():
+    return run("git", "ls-files", "-co", "--exclude-standard").stdout.splitlines()
+
+
+def matches(pattern, name):
+    """As the kernel's get_maintainer.pl: a slash ends a folder with all below it."""
+    expression = re.escape(pattern).replace(r"\*", "[^/]*")
+    return re.match(expression + ("" if pattern.endswith("/") else "$"), name)
+
+
+def section_complaints(text, names):
+    """What is wrong with one section; its patterns."""
+    title, *lines = text.splitlines()
+    bad = [f"{title}: not LETTER:<tab>TEXT: {line}" for line in lines
+           if not re.match(r"[MSPF]:\t\S", line)]
+    of = {kind: [line[3:] for line in lines if line.startswith(kind + ":")]
+          for kind in "MSPF"}
+    bad += [f"{title}: no {kind}:" for kind in "MSF" if not of[kind]]
+    bad += [f"{title}: no name and address: {who}" for who in of["M"]
+            if not re.fullmatch(r"\S.* <\S+@\S+>", who)]
+    bad += [f"{title}: is not there: {path}" for path in of["P"]
+            if not (TOP / path).is_file()]
+    bad += [f"{title}: matches no file: {pattern}" for pattern in of["F"]
+            if not any(matches(pattern, name) for name in names)]
+    return bad, of["F"]
+
+
+def maintainers():
+    """Each file is in a section, and each pattern has a file."""
+    names = tracked()
+    _, *sections = re.split(r"\n\n(?=[A-Z][^a-z\n]*\nM:)",
+                            text_of("MAINTAINERS").rstrip("\n"))
+    bad, patterns = [], []
+    for text in sections:
+        complaints, more = section_complaints(text, names)
+        bad += complaints
+        patterns += more
+    return bad + [f"in no section: {name}" for name in names
+                  if not any(matches(pattern, name) for pattern in patterns)]
+
+
+CASES = {
+    "style.project.each_file_has_a_maintainer_ok": maintainers,
+}
