@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who looks after the project: cases of style.py."""
+"""Who looks after the project, and what it promises: cases of style.py."""
 import re
 
 from style_base import TOP, run, text_of
@@ -46,6 +46,21 @@ def maintainers():
                   if not any(matches(pattern, name) for pattern in patterns)]
 
 
+def supported_kernels():
+    """SECURITY.rst names the range of dkms.conf: its ends, and none beyond."""
+    accepted = re.search(r'^BUILD_EXCLUSIVE_KERNEL="(.*)"$', text_of("dkms.conf"),
+                         re.M)[1]
+    ends = re.search(r"\bLinux\s+(\d+)\.(\d+)\s+to\s+(\d+)\.(\d+)\b",
+                     text_of("SECURITY.rst"))
+    first, last = [(int(ends[i]), int(ends[i + 1])) for i in (1, 3)]
+    wanted = {first: True, last: True, (first[0], first[1] - 1): False,
+              (last[0], last[1] + 1): False, (last[0] + 1, 0): False}
+    return [f"Linux {major}.{minor}: dkms.conf says otherwise"
+            for (major, minor), is_in in wanted.items()
+            if is_in != bool(re.match(accepted, f"{major}.{minor}.0-1-amd64"))]
+
+
 CASES = {
     "style.project.each_file_has_a_maintainer_ok": maintainers,
+    "style.project.security_has_the_kernels_of_dkms_ok": supported_kernels,
 }
