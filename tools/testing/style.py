@@ -83,7 +83,7 @@ def machine_paths():
 def licences():
     """On line 1, or behind the line that names the interpreter."""
     names = set(SOURCES) | {name for name in FILES if re.search(
-        r"\.(rst|map|mk|pml|rs|toml|[1-8])$|(^|/)(Kbuild|Makefile)$", name)}
+        r"\.(rst|map|mk|pml|rs|toml|ya?ml|[1-8])$|(^|/)(Kbuild|Makefile|\.yamllint)$", name)}
     bad = []
     for name in sorted(names):
         lines = text_of(name).splitlines()[:2]

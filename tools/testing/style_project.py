@@ -2,7 +2,7 @@
 """Who looks after the project, and what it promises: cases of style.py."""
 import re
 
-from style_base import TOP, run, text_of
+from style_base import TOP, Skip, complaints_of, need, run, text_of
 
 
 def tracked():
@@ -60,7 +60,47 @@ def supported_kernels():
             if is_in != bool(re.match(accepted, f"{major}.{minor}.0-1-amd64"))]
 
 
+def yaml_lint():
+    return complaints_of(need("yamllint"), "--strict", *(
+        name for name in tracked() if re.search(r"\.ya?ml$|^\.yamllint$", name)))
+
+
+def words_below(value, key=""):
+    """Each text of a parsed file, with the name of what it belongs to."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from words_below(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from words_below(part, key)
+    else:
+        yield key, str(value)
+
+
+def pipelines():
+    """GitHub's and GitLab's run the same scripts, which are there, in the same
+    images."""
+    try:
+        import yaml
+    except ImportError:
+        raise Skip("python3-yaml is not installed") from None
+    found = {}
+    for name in (".github/workflows/check.yml", ".gitlab-ci.yml"):
+        words = list(words_below(yaml.safe_load(text_of(name))))
+        found[name] = {word for key, word in words if key.lower() == "image" and
+                       not word.startswith("$")}
+        found[name] |= {script for key, word in words if key in ("run", "script")
+                        for script in re.findall(r"(?<!\S)\.ci/\w+", word)}
+    github, gitlab = found.values()
+    return [f"only one of the two has {what}" for what in sorted(github ^ gitlab)] + \
+        [f"no such script: {what}" for what in github | gitlab
+         if what.startswith(".ci/") and not (TOP / what).is_file()] + \
+        ([] if {".ci/fast", ".ci/headers"} <= github else ["a script is not run"])
+
+
 CASES = {
+    "style.project.pipelines_run_the_same_ok": pipelines,
+    "style.project.yaml_lint_ok": yaml_lint,
     "style.project.each_file_has_a_maintainer_ok": maintainers,
     "style.project.security_has_the_kernels_of_dkms_ok": supported_kernels,
 }
