@@ -262,6 +262,8 @@ int rig_fetch(struct rig *rig, unsigned int max)
 		shape = &rig->offered[(rig->nr_fetched + (u32)i) &
 				      rig->queue_mask];
 		if (chain->slot != slot ||
+		    vhx_burst_out_len(&rig->burst, (u32)i) != chain->out_len ||
+		    vhx_burst_in_len(&rig->burst, (u32)i) != chain->in_len ||
 		    !rig_chain_matches(chain, rig->burst.used[i].id, shape)) {
 			fprintf(stderr, "# buffer %u came out wrong\n",
 				shape->token);
