@@ -268,6 +268,32 @@ TEST_F(serve, features_of_a_new_start_forget_translations_ok)
 	EXPECT_TRUE(was_asked(self));
 }
 
+/* Without a bound a client would have us keep as many as it likes. */
+TEST_F(serve, translations_over_the_bound_forget_the_oldest_ok)
+{
+	struct vhost_iotlb_msg more = {
+		.iova = 1ULL << 40, .size = 4096, .perm = VHOST_ACCESS_RW,
+		.type = VHOST_IOTLB_UPDATE,
+	};
+	uint8_t *buf;
+
+	ASSERT_EQ(0, begin_platform(self));
+	ASSERT_EQ(0, start_rings(self));
+	buf = guest_alloc(&self->f.d, 4096, 4096);
+	more.uaddr = (uintptr_t)buf;
+	for (int i = 0; i < 2047; i++, more.iova += more.size)
+		ASSERT_EQ(0, front_ack(&self->f, IOTLB_MSG, &more, sizeof(more),
+				       NULL, 0));
+	ASSERT_EQ(0, take(self, buf));
+	ASSERT_FALSE(was_asked(self));
+	ASSERT_EQ(0, front_ack(&self->f, IOTLB_MSG, &more, sizeof(more), NULL,
+			       0));
+	EXPECT_EQ(-ENODATA, take(self, buf));
+	EXPECT_TRUE(was_asked(self));
+	ASSERT_EQ(0, translate_all(self));
+	EXPECT_EQ(1, vhx_dequeue_burst(self->u.dev, 1, self->pkts, 1));
+}
+
 /* A queue that was not kicked is not started by what others are woken with. */
 TEST_F(serve, translation_starts_no_queue_ok)
 {
