@@ -37,7 +37,7 @@ help:
 	@echo 'make bench-here   the same on this machine, modules loaded, by clock and counters'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
-	@echo 'make docs         Documentation/ as HTML, with plots, into OUTPUT (/tmp/vhx-docs)'
+	@echo 'make docs         Documentation/ as HTML, with plots and API, into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make deb          Debian packages into OUTPUT (/tmp/vhx-deb), in a clean root'
 	@echo 'make clean        remove what a build in the tree made'
 
@@ -98,14 +98,7 @@ bench-switch:
 
 docs: OUTPUT ?= /tmp/vhx-docs
 docs:
-	install -D -m 644 -t $(OUTPUT)/Documentation Documentation/*.svg
-	install -m 644 Documentation/*.svg $(OUTPUT)
-	for page in README.rst CONTRIBUTING.rst Documentation/*.rst \
-		Documentation/ABI/*.rst; do \
-		rst2html --strict $$page $(OUTPUT)/$$(basename $$page .rst).html \
-			|| exit 1; \
-	done
-	scripts/plot-tables Documentation/performance.rst $(OUTPUT)
+	@scripts/build-docs $(OUTPUT)
 
 deb: OUTPUT ?= /tmp/vhx-deb
 deb:

@@ -32,6 +32,7 @@ from jobs import Runner, Times, clock
 
 # command (or file) and package, of what only checking needs
 PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
+            ("sphinx-build", "python3-sphinx"),
             ("shellcheck", "shellcheck"), ("yamllint", "yamllint"),
             ("clang", "clang"), ("git", "git"),
             ("/usr/share/doc/libclang-rt-14-dev", "libclang-rt-14-dev"),

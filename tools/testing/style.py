@@ -286,7 +286,9 @@ def shellcheck():
 
 def add_pages():
     for name in FILES:
-        if not name.endswith(".rst"):
+        # those that only Sphinx understands are for it
+        if not name.endswith(".rst") or re.search(
+                r"^\.\. (toctree|kernel-doc)::", text_of(name), re.M):
             continue
         page = name.removeprefix("Documentation/").removesuffix(".rst")
         CASES[f"style.docs.{page.replace('/', '-')}_ok"] = \
@@ -447,16 +449,38 @@ def man_compile():
 @case("style.docs.readme_commands_run_ok")
 def readme_commands():
     """Its builds, as they stand, in another folder than /tmp and without
-    optimisation; then what it names below /tmp must be there."""
+    optimisation; then what it names below /tmp must be there. HTML is the next
+    case's."""
     with tempfile.TemporaryDirectory() as tmp:
         text = text_of("README.rst").replace("/tmp/", tmp + "/")
-        commands = re.findall(r"^\t(make (?:tools|docs)\b.*)$", text, re.M)
+        commands = re.findall(r"^\t(make tools\b.*)$", text, re.M)
         bad = [line for command in commands
                for line in complaints_of("sh", "-c", command, env=QUICK_BUILD)]
-        results = re.findall(re.escape(tmp) + r"/[\w./-]+", text)
+        results = re.findall(re.escape(tmp) + r"/(?!vhx-docs)[\w./-]+", text)
         bad += [f"is not there: {path.replace(tmp, '/tmp')}"
                 for path in results if not Path(path).exists()]
     return bad if results else ["README.rst builds nothing"]
+
+
+def dead_links(folder):
+    return [f"{page.relative_to(folder)}: no {href}" for page in folder.rglob("*.html")
+            for href in set(re.findall(r'href="([^":#?]+)["#?]', page.read_text()))
+            if not (page.parent / href).exists()]
+
+
+@case("style.docs.html_no_warning_ok")
+def html():
+    """Sphinx's warnings are errors; what a page links to is there."""
+    need("gnuplot")
+    need("sphinx-build")
+    with tempfile.TemporaryDirectory() as tmp:
+        bad = complaints_of("make", "-s", "docs", f"OUTPUT={tmp}", env={
+            **os.environ, "KERNEL_DOC": str(kernel_doc_script())})
+        pages = {f"man/{Path(name).name}.html" for name in MAN_PAGES}
+        index = Path(tmp, "index.html")
+        return bad or dead_links(Path(tmp)) + [
+            f"index.html has no link to {page}" for page in sorted(pages)
+            if f'href="{page}"' not in index.read_text()]
 
 
 @case("style.docs.tools_installed_and_removed_ok")
