@@ -37,6 +37,7 @@ help:
 	@echo 'make bench-here   the same on this machine, modules loaded, by clock and counters'
 	@echo 'make bench-lib    libvhx beside librte_vhost, on one core and across two'
 	@echo 'make bench-switch vhx-switch beside OVS with DPDK, and beside taps and a bridge'
+	@echo 'make coverage     lines of engine and libvhx that tests run, into OUTPUT (/tmp/vhx-coverage)'
 	@echo 'make docs         Documentation/ as HTML, with plots and API, into OUTPUT (/tmp/vhx-docs)'
 	@echo 'make deb          Debian packages into OUTPUT (/tmp/vhx-deb), in a clean root'
 	@echo 'make clean        remove what a build in the tree made'
@@ -100,6 +101,10 @@ docs: OUTPUT ?= /tmp/vhx-docs
 docs:
 	@scripts/build-docs $(OUTPUT)
 
+coverage: OUTPUT ?= /tmp/vhx-coverage
+coverage:
+	@tools/testing/coverage $(OUTPUT)
+
 deb: OUTPUT ?= /tmp/vhx-deb
 deb:
 	@scripts/build-deb $(abspath $(OUTPUT))
@@ -160,5 +165,5 @@ sign: vhx_net.ko
 vhx_net.ko:
 	$(MAKE) modules
 
-.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-here bench-lib bench-switch docs install \
+.PHONY: all help modules clean demo demo-user tools install-tools uninstall-tools check check-fast check-all bench bench-net bench-here bench-lib bench-switch coverage docs install \
 	no-package install-dkms install-updates uninstall sign deb

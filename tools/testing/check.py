@@ -40,7 +40,8 @@ PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
             ("spin", "spin"), ("tcc", "tcc"), ("abidiff", "abigail-tools"))
 # and of what single stages need, by their first word
 OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib"),
-             "rights": ("/lib/systemd/systemd", "systemd")}
+             "rights": ("/lib/systemd/systemd", "systemd"),
+             "coverage": ("gcovr", "gcovr")}
 
 
 def install_packages(texts):

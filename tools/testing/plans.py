@@ -50,7 +50,7 @@ SHARDS = {
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
 
 ALL = [
-    "style", "engine full", "engine32 6.12", "lib full", "models", "top",
+    "style", "coverage", "engine full", "engine32 6.12", "lib full", "models", "top",
     *(f"top {kernel}" for kernel in KERNELS),
     "build 6.1", "build 6.12", "build 7.3",
     *(f"selftests {kernel}" for kernel in KERNELS),
@@ -134,6 +134,7 @@ GUESTS = (f"vm initramfs {stages.GUEST}",)
 KINDS = {
     "style": lambda: {"guess": 20, "needs": ["vm fetch 6.12"], "cores": 0.5},
     "engine": lambda laps="": {"guess": 60, "cores": 0.5},
+    "coverage": lambda: {"guess": 120, "cores": 0.8},
     "engine32": lambda kernel: {"needs": [f"vm fetch {kernel}", EMULATOR], "gib": 4.2,
                                 "guess": 150},
     "lib": lambda laps="": {"guess": 50, "cores": 0.5},
