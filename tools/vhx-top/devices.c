@@ -287,7 +287,7 @@ static int read_switches(struct devices *devices, const struct procs *procs)
 	return err;
 }
 
-static int read_procs(struct devices *devices)
+static int read_procs(struct devices *devices, bool has_switches)
 {
 	struct procs procs;
 	int err = procs_read(&procs);
@@ -297,7 +297,7 @@ static int read_procs(struct devices *devices)
 		err = procs.list[i].is_hidden ?
 			add_hidden(devices, &procs.list[i]) :
 			add_seen(devices, &procs.list[i]);
-	if (!err)
+	if (!err && has_switches)
 		err = read_switches(devices, &procs);
 	devices->is_cut = procs.is_cut;
 	procs_free(&procs);
@@ -359,6 +359,18 @@ static void read_interfaces(struct devices *devices)
 	netdev_forget();
 }
 
+static int read_all(struct devices *devices, bool has_switches)
+{
+	int err;
+
+	memset(devices, 0, sizeof(*devices));
+	devices->ns = switch_now();
+	err = read_procs(devices, has_switches);
+	drop_inherited(devices);
+	read_interfaces(devices);
+	return err;
+}
+
 /**
  * devices_read - all devices of this host
  * @devices: is filled; to be freed in any case
@@ -367,14 +379,18 @@ static void read_interfaces(struct devices *devices)
  */
 int devices_read(struct devices *devices)
 {
-	int err;
+	return read_all(devices, true);
+}
 
-	memset(devices, 0, sizeof(*devices));
-	devices->ns = switch_now();
-	err = read_procs(devices);
-	drop_inherited(devices);
-	read_interfaces(devices);
-	return err;
+/**
+ * devices_read_nodes - those of nodes alone: no switch is asked
+ * @devices: is filled; to be freed in any case
+ *
+ * Return: 0, or -errno: /proc cannot be read, or no memory
+ */
+int devices_read_nodes(struct devices *devices)
+{
+	return read_all(devices, false);
 }
 
 /* Let go of what devices_read() found. */

@@ -83,6 +83,7 @@ static inline bool device_is(const struct device *one, const struct device *othe
 }
 
 int devices_read(struct devices *devices);
+int devices_read_nodes(struct devices *devices);
 void devices_free(struct devices *devices);
 const struct device *devices_find(const struct devices *devices, size_t *next,
 				  const struct device *key);
