@@ -148,6 +148,7 @@ install-updates: $(if $(MODULE),,modules)
 uninstall: no-package
 	rm -f $(MODPROBE_D)/vhx.conf $(MODPROBE_D)/vhx-slots.conf \
 		$(UAPI)/vhx.h $(MAN4)/vhx_net.4 $(UDEV_RULES)/60-vhx.rules
+	[ -n '$(DESTDIR)' ] || rm -f /run/vhx-refused
 	[ -z '$(DKMS)' ] || [ -n '$(DESTDIR)' ] || { $(DKMS_REMOVE); }
 	rm -rf $(DESTDIR)/usr/src/vhx-[0-9]* $(UPDATES)/vhx_net.ko
 	[ -n '$(DESTDIR)' ] || depmod $(KERNELRELEASE)

@@ -537,6 +537,7 @@ def stage_top(kernel=""):
                     "check"], check=False)
     subprocess.run(["tools/testing/top/tree_test.py", f"{path}/vhx-top"],
                    check=False)
+    subprocess.run(["tools/testing/top/load_test.py"], check=False)
     switch = build_switch() + "/vhx-switch"
     sys.stdout.flush()
     subprocess.run(["tools/testing/top/live_switch.py", f"{path}/vhx-top", switch],
