@@ -538,6 +538,8 @@ def stage_top(kernel=""):
     subprocess.run(["tools/testing/top/tree_test.py", f"{path}/vhx-top"],
                    check=False)
     subprocess.run(["tools/testing/top/load_test.py"], check=False)
+    subprocess.run(["tools/testing/top/status_test.py", f"{path}/asan/vhx-status"],
+                   check=False)
     switch = build_switch() + "/vhx-switch"
     sys.stdout.flush()
     subprocess.run(["tools/testing/top/live_switch.py", f"{path}/vhx-top", switch],

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tree.h"
@@ -216,6 +217,27 @@ int tree_path(const char *path, ...)
 		return err;
 	fd = open(full, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+/**
+ * tree_changed - when a file, or what stands of it in its folder, was changed
+ * @path: of the file, a format
+ *
+ * Return: ns since 1970, or 0: it is not there
+ */
+int64_t tree_changed(const char *path, ...)
+{
+	char full[PATH_MAX];
+	struct stat info;
+	va_list args;
+	int err;
+
+	va_start(args, path);
+	err = fill(full, path, args);
+	va_end(args);
+	if (err || stat(full, &info))
+		return 0;
+	return info.st_ctim.tv_sec * 1000000000LL + info.st_ctim.tv_nsec;
 }
 
 /* Return: the number that an entry of a folder is named by, or -1 */

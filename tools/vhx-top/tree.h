@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define TREE_PATH(at)	__attribute__((format(printf, at, at + 1)))
@@ -17,6 +18,7 @@ char *tree_text(const char *path, ...) TREE_PATH(1);
 int tree_link(char *target, size_t size, const char *path, ...) TREE_PATH(3);
 DIR *tree_dir(const char *path, ...) TREE_PATH(1);
 int tree_path(const char *path, ...) TREE_PATH(1);
+int64_t tree_changed(const char *path, ...) TREE_PATH(1);
 int tree_number(const struct dirent *entry);
 
 #endif /* TREE_H */

@@ -1,0 +1,552 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""vhx-status on recorded folders. Prints KTAP.
+usage: status_test.py VHX-STATUS [CASE...]"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from folder_cases import Failed, case, expect, read, run_cases
+from tree import RUNNING, Tree
+
+STATUS = sys.argv[1]
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+RULES = f"{SOURCE}/etc/vhx.conf"
+MAIN = f"{SOURCE}/drivers/vhost/main.c"
+KREL = "6.1.0-57-amd64"
+MAGIC = f"{KREL} SMP preempt mod_unload modversions "
+FILE = f"lib/modules/{KREL}/updates/dkms/vhx_net.ko"
+INFO = """\
+filename:       /{file}
+version:        {version}
+srcversion:     {srcversion}
+vermagic:       {magic}
+parm:           node:Name of the device node (default vhost-net) (charp)
+parm:           features:Offered to clients (charp)
+parm:           workers:Worker threads (uint)
+parm:           busyloop:How long rings are polled (off)
+parm:           fork_from_owner_default:Workers are threads (default Y) (bool)
+"""
+SIGNED = """\
+sig_id:         PKCS#7
+signer:         DKMS module signing key
+sig_key:        7F:11
+sig_hashalgo:   sha512
+signature:      00:11:22
+\t\t33:44:55
+"""
+VERSION = subprocess.run([STATUS, "--version"], capture_output=True, text=True,
+                         check=True).stdout.split()[1]
+
+
+class Host(Tree):
+    """A host with vhx installed, and no module loaded."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.write("proc/sys/kernel/osrelease", KREL + "\n")
+        self.write("proc/cmdline", "root=/dev/vda quiet\n")
+        self.write("sys/module/module/parameters/sig_enforce", "N\n")
+        self.write("sys/kernel/security/lockdown", "[none] integrity confidentiality\n")
+        self.write("etc/modprobe.d/vhx.conf", read(RULES))
+        self.write(f"lib/modules/{KREL}/modules.dep",
+                   "kernel/drivers/vhost/vhost_net.ko: kernel/drivers/net/tap.ko\n"
+                   "updates/dkms/vhx_net.ko: kernel/drivers/net/tap.ko\n")
+        self.write(f"lib/modules/{KREL}/kernel/drivers/vhost/vhost_net.ko", "")
+        self.write(FILE, "")
+        self.info()
+        self.write("modinfo/vhost_net", f"vermagic:       {MAGIC}\n")
+        self.write("dev/kmsg", "")
+
+    def info(self, more="", version=VERSION, srcversion="AA01", magic=MAGIC):
+        self.write("modinfo/vhx_net", INFO.format(
+            file=FILE, version=version, srcversion=srcversion, magic=magic) + more)
+
+    def load(self, name="vhx_net", taint="OE", srcversion="AA01", **params):
+        home = f"sys/module/{name}"
+        self.write(f"{home}/initstate", "live\n")
+        self.write(f"{home}/version", VERSION + "\n")
+        self.write(f"{home}/srcversion", srcversion + "\n")
+        self.write(f"{home}/taint", taint + "\n")
+        if name == "vhx_net":
+            params = {"node": "vhost-net", "workers": "1", **params}
+        for key, value in params.items():
+            self.write(f"{home}/parameters/{key}", value + "\n")
+
+    def options(self, *lines):
+        self.write("etc/modprobe.d/local.conf", "\n".join(lines) + "\n")
+
+    def refused(self, why, seconds=0):
+        """By the install rule, that long after all that is there."""
+        time.sleep(seconds or .02)
+        self.write("run/vhx-refused", f"vhx_net is not loaded ({why}): in-tree "
+                   "vhost_net serves /dev/vhost-net\n")
+
+    def guest(self, pid, name, **device):
+        ring = {**RUNNING, "ifname": f"tap{pid}", "worker": pid + 1}
+        self.process(pid, "qemu", "-name", f"guest={name}")
+        self.thread(pid, pid + 1, f"vhost-{pid}")
+        self.node(pid, 20, ring, ring, **{"features": "mrg_rxbuf version_1 ",
+                                          **device})
+
+
+def run(host, *args, program=STATUS, **options):
+    done = subprocess.run([program, "--root", host.root, *args], text=True,
+                          capture_output=True, check=False, timeout=60, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def status(host, word, number, *codes):
+    """In all formats. Return: what --json has."""
+    returned, text, said = run(host, "--json")
+    told = json.loads(text)
+    expect((word, number, number, "", *codes),
+           (told["word"], told["status"], returned, said,
+            *(reason["code"] for reason in told["reasons"])))
+    returned, text, said = run(host)
+    expect((number, word, ""), (returned, text.splitlines()[0], said))
+    for reason in told["reasons"]:
+        if reason["text"] not in text:
+            raise Failed(f"not said: {reason['text']}")
+    return told
+
+
+# -- who serves ---------------------------------------------------------------
+
+@case
+def ours_vhx(host):
+    host.load(features="6.1")
+    host.guest(100, "web")
+    told = status(host, "vhx", 0)
+    expect({"node": "vhost-net", "workers": "1", "features": "6.1"},
+           told["loaded"]["parameters"])
+    expect((VERSION, False), (told["loaded"]["version"], told["loaded"]["signed"]))
+    device, = told["devices"]
+    expect(("web", 100, "vhx", "/dev/vhost-net", ["mrg_rxbuf", "version_1"]), tuple(
+        device[key] for key in ("vm", "pid", "kind", "node", "features")))
+    expect({"state": "running", "format": "split", "ifname": "tap100", "queue": 0,
+            "worker": 101}, device["tx"])
+    _, text, _ = run(host)
+    expect("web 100 vhx tap100 0 101 split mrg_rxbuf version_1",
+           " ".join(text.splitlines()[-1].split()))
+    expect((0, "vhx: as it should be\n", ""), run(host, "--check"))
+
+
+@case
+def nobody_yet_ready(host):
+    told = status(host, "ready", 0)
+    expect((None, f"/{FILE}", False), (told["loaded"], told["installed"]["path"],
+                                       told["installed"]["signed"]))
+    if not re.fullmatch(r"/etc/modprobe.d/vhx.conf:\d+", told["configuration"]["rule"]):
+        raise Failed(told["configuration"])
+
+
+@case
+def on_another_node_beside(host):
+    host.load(node="fast")
+    status(host, "beside", 0)
+    host.load("vhost_net")
+    told = status(host, "beside", 0)
+    expect("fast", told["loaded"]["node"])
+    _, text, _ = run(host)
+    if "/dev/fast vhx_net serves it" not in text or \
+            "in-tree vhost_net serves it" not in text:
+        raise Failed(text)
+
+
+@case
+def to_be_on_another_node_ready(host):
+    host.options("options vhx_net node=fast")
+    status(host, "ready", 0)
+
+
+@case
+def by_a_program_other(host):
+    os.makedirs(f"{host.root}/sys/class/cuse/vhost-net")
+    status(host, "other", 1, "other")
+
+
+@case
+def still_loading_is_not_serving(host):
+    host.load()
+    host.write("sys/module/vhx_net/initstate", "coming\n")
+    os.makedirs(f"{host.root}/sys/class/misc/vhost-net")
+    status(host, "ready", 0)
+
+
+@case
+def no_sysfs_unknown(host):
+    host.remove("sys")
+    status(host, "unknown", 3, "no-sysfs")
+
+
+# -- why not ------------------------------------------------------------------
+
+@case
+def first_come_node_taken(host):
+    host.load("vhost_net")
+    status(host, "in-tree", 1, "node-taken")
+    returned, text, _ = run(host, "--check")
+    expect((1, "in-tree: vhost_net has /dev/vhost-net as long as it is loaded"),
+           (returned, text.splitlines()[0]))
+
+
+@case
+def part_of_the_kernel_built_in(host):
+    host.write("sys/module/vhost_net/parameters/experimental_zcopytx", "0\n")
+    status(host, "in-tree", 1, "built-in")
+
+
+@case
+def nothing_of_vhx_not_installed(host):
+    for path in ("etc/modprobe.d/vhx.conf", FILE):
+        os.unlink(f"{host.root}/{path}")
+    host.write(f"lib/modules/{KREL}/modules.dep", "kernel/vhost_net.ko:\n")
+    status(host, "nobody", 1, "not-installed")
+    expect((0, "nobody: vhx is not installed here\n", ""), run(host, "--check"))
+    host.write(f"lib/modules/{KREL}/modules.dep", "")
+    status(host, "nobody", 2, "not-installed")
+    host.load("vhost_net")
+    status(host, "in-tree", 1, "not-installed")
+    expect(0, run(host, "--check")[0])
+
+
+def without_module(host):
+    os.unlink(f"{host.root}/{FILE}")
+    host.write(f"lib/modules/{KREL}/modules.dep", "kernel/vhost_net.ko:\n")
+
+
+@case
+def no_module_says_dkms_state(host):
+    without_module(host)
+    hint = status(host, "nobody", 1, "no-module")["reasons"][0]["hint"]
+    expect("install vhx for it: make install", hint)
+    home = "var/lib/dkms/vhx/0.9"
+    os.makedirs(f"{host.root}/{home}")
+    told = status(host, "nobody", 1, "no-module")
+    expect(("added", True), tuple(told["dkms"][0][key]
+                                  for key in ("state", "kernel_supported")))
+    expect(f"apt-get install linux-headers-{KREL} && dkms install --force vhx/0.9 "
+           f"-k {KREL}", told["reasons"][0]["hint"])
+    # of another kernel
+    host.write(f"{home}/build/make.log",
+               "DKMS make.log for vhx-0.9 for kernel 6.1.0-1-amd64 (x86_64)\n")
+    expect("added", status(host, "nobody", 1, "no-module")["dkms"][0]["state"])
+    host.write(f"{home}/build/make.log",
+               f"DKMS make.log for vhx-0.9 for kernel {KREL} (x86_64)\n")
+    told = status(host, "nobody", 1, "no-module")
+    expect(("build failed", f"/{home}/build/make.log"),
+           tuple(told["dkms"][0][key] for key in ("state", "log")))
+    os.makedirs(f"{host.root}/{home}/{KREL}/x86_64")
+    expect("built", status(host, "nobody", 1, "no-module")["dkms"][0]["state"])
+
+
+@case
+def dkms_of_this_kernel_installed(host):
+    home = f"{host.root}/var/lib/dkms/vhx"
+    for version in ("0.8", "0.9"):
+        os.makedirs(f"{home}/{version}/{KREL}/x86_64")
+    os.symlink(f"0.9/{KREL}/x86_64", f"{home}/kernel-{KREL}-x86_64")
+    os.symlink("0.8/6.1.0-1-amd64/x86_64", f"{home}/kernel-6.1.0-1-amd64-x86_64")
+    expect([("0.8", "built"), ("0.9", "installed")],
+           [(one["version"], one["state"]) for one in
+            status(host, "ready", 0)["dkms"]])
+
+
+@case
+def too_new_kernel_not_supported(host):
+    without_module(host)
+    os.makedirs(f"{host.root}/var/lib/dkms/vhx/0.9")
+    host.write("usr/src/vhx-0.9/dkms.conf", read(f"{SOURCE}/dkms.conf"))
+    status(host, "nobody", 1, "no-module")
+    host.write("proc/sys/kernel/osrelease", "7.9.1-amd64\n")
+    status(host, "nobody", 2, "kernel-not-supported")
+
+
+@case
+def not_listed_no_depmod(host):
+    host.write(f"lib/modules/{KREL}/modules.dep", "kernel/vhost_net.ko:\n")
+    told = status(host, "nobody", 1, "no-depmod")
+    expect(f"depmod {KREL}", told["reasons"][0]["hint"])
+
+
+@case
+def listed_and_gone_no_module(host):
+    os.unlink(f"{host.root}/{FILE}")
+    status(host, "nobody", 1, "no-module")
+
+
+@case
+def compressed_module_found(host):
+    for end in (".xz", ".zst", ".gz"):
+        host.write(f"lib/modules/{KREL}/modules.dep",
+                   f"kernel/my_vhx_net.ko{end}:\nextra/vhx_net.ko{end}: a b\n"
+                   "extra/vhx_net.ko.txt:\n")
+        host.write(f"lib/modules/{KREL}/extra/vhx_net.ko{end}", "")
+        expect(f"/lib/modules/{KREL}/extra/vhx_net.ko{end}",
+               status(host, "ready", 0)["installed"]["path"])
+
+
+@case
+def no_module_in_it_damaged(host):
+    host.write("modinfo/vhx_net", f"filename:       /{FILE}\nmodinfo: ERROR: could "
+               "not get modinfo from 'vhx_net': Invalid argument\n")
+    told = status(host, "nobody", 1, "damaged")
+    expect(f"/{FILE}: Invalid argument", told["reasons"][0]["text"])
+    host.write("modinfo/vhx_net", f"filename:       /{FILE}\n")
+    status(host, "nobody", 1, "damaged")
+
+
+@case
+def other_kind_of_kernel_wrong_kernel(host):
+    host.info(magic=MAGIC.replace("SMP preempt", "SMP preempt_rt"))
+    status(host, "nobody", 1, "wrong-kernel")
+    # symbols have sums: its release may differ
+    host.info(magic=MAGIC.replace("-57-", "-56-"))
+    status(host, "ready", 0)
+    magic = MAGIC.replace(" modversions", "")
+    host.write("modinfo/vhost_net", f"vermagic:       {magic}\n")
+    host.info(magic=magic.replace("-57-", "-56-"))
+    status(host, "nobody", 1, "wrong-kernel")
+
+
+@case
+def not_signed_signature(host):
+    host.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
+    told = status(host, "nobody", 1, "signature")
+    expect({"sig_enforce": False, "lockdown": "integrity", "secure_boot": None,
+            "required": True}, told["signatures"])
+    host.info(SIGNED)
+    told = status(host, "ready", 0)
+    expect((True, "DKMS module signing key", "7F:11", "sha512"), tuple(
+        told["installed"][key] for key in ("signed", "signer", "sig_key",
+                                           "sig_hashalgo")))
+    # it has a signature, and the kernel does not know whose
+    host.refused("Key was rejected by service")
+    status(host, "nobody", 1, "signature")
+
+
+@case
+def secure_boot_is_told(host):
+    path = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    host.write(path, "\x06\0\0\0\x01")
+    expect(True, status(host, "ready", 0)["signatures"]["secure_boot"])
+    host.write(path, "\x06\0\0\0\0")
+    expect(False, status(host, "ready", 0)["signatures"]["secure_boot"])
+
+
+@case
+def bad_values_parameter(host):
+    for text in ("features=6.2", "features=", "features", "workers=3", "workers=x",
+                 "workers=1x", "busyloop=on", "busyloop_share=101",
+                 "max_iotlb_entries=0", "fork-from-owner-default=maybe",
+                 "max_mem_regions=65536", "log_lines=-1"):
+        host.options("# a line", f"options vhx-net node=vhost-net {text}")
+        told = status(host, "nobody", 1, "parameter", *(
+            ["unknown-parameter"] if text.split("=")[0] not in
+            ("features", "workers", "busyloop", "fork-from-owner-default") else []))
+        if "/etc/modprobe.d/local.conf:2: " not in told["reasons"][0]["text"]:
+            raise Failed(told["reasons"][0])
+
+
+@case
+def good_values_ready(host):
+    for text in ("features=all", "features=6.12", 'features="7.3"', "workers=0x2",
+                 "busyloop=auto", "fork_from_owner_default=n",
+                 "fork_from_owner_default", "fork_from_owner_default=off"):
+        host.options(f"options vhx_net {text}")
+        status(host, "ready", 0)
+
+
+@case
+def values_are_those_of_the_module(host):
+    """Each parameter of main.c is known here, and its words are."""
+    text = read(MAIN)
+    names = set(re.findall(r"^module_param(?:_named|_cb)?\((\w+),", text, re.M))
+    known = read(f"{SOURCE}/tools/vhx-top/setting.c")
+    expect(names - {"node"}, set(re.findall(r'^\t\{ "(\w+)", ', known, re.M)))
+    takes = re.search(r'"features=%s: take (.*?)\\n"', text)[1]
+    if f'"{takes}"' not in known:
+        raise Failed(f"features takes {takes}")
+
+
+@case
+def other_version_may_take_other_values(host):
+    host.info(version="9.9")
+    host.options("options vhx_net features=9.9")
+    status(host, "ready", 0)
+
+
+@case
+def command_line_of_the_kernel_parameter(host):
+    host.write("proc/cmdline", "quiet vhx_net.features=6.2\n")
+    told = status(host, "nobody", 1, "parameter")
+    expect("/proc/cmdline", told["configuration"]["options"][0]["where"])
+
+
+@case
+def unknown_name_is_a_note(host):
+    host.load()
+    host.options("options vhx_net colour=red")
+    status(host, "vhx", 0, "unknown-parameter")
+
+
+@case
+def no_file_no_rule(host):
+    os.unlink(f"{host.root}/etc/modprobe.d/vhx.conf")
+    status(host, "nobody", 1, "no-rule")
+    host.write("usr/lib/modprobe.d/vhx.conf", read(RULES))
+    status(host, "ready", 0)
+    # an empty one of that name takes its place
+    host.write("run/modprobe.d/vhx.conf", "")
+    status(host, "nobody", 1, "no-rule")
+
+
+@case
+def alias_of_others_no_rule(host):
+    host.write("etc/modprobe.d/aaa.conf", "alias char-major-10-238 vhost-net\n")
+    told = status(host, "nobody", 1, "no-rule")
+    if "/etc/modprobe.d/aaa.conf:1" not in told["reasons"][0]["text"]:
+        raise Failed(told["reasons"])
+
+
+@case
+def install_rule_of_the_module_blocked(host):
+    host.options("install vhx_net /bin/false")
+    status(host, "nobody", 1, "blocked")
+
+
+@case
+def strict_has_another_status(host):
+    host.options("options vhx strict=1", "options vhx_net features=6.2")
+    told = status(host, "nobody", 2, "parameter", "strict")
+    expect(True, told["configuration"]["strict"])
+    host.options("options vhx strict=1", "options vhx strict=0")
+    expect(True, status(host, "ready", 0)["configuration"]["strict"])
+    host.options("options vhx strict=0", "options vhx_net features=6.2")
+    status(host, "nobody", 1, "parameter")
+
+
+@case
+def refusal_with_the_words_of_the_kernel(host):
+    host.write("dev/kmsg", "3,0,4,-;vhx_net: features=6.2: take all\n"
+               "12,1,4,-;vhx: vhx_net is not loaded\n"
+               "3,1,5,-;vhx_net: workers=9: 1 or 2 wanted\n"
+               "12,1,5,-;vhx: vhx_net is not loaded\n"
+               "6,2,6,-;vhx_net: loading out-of-tree module taints kernel.\n"
+               "3,3,7,-;vhx_net: Unknown symbol tap_get_socket (err -2)\n"
+               " SUBSYSTEM=x\n6,4,8,-;eth0: link up\n"
+               "12,5,9,-;vhx: vhx_net is not loaded\n")
+    for said, code in (("Unknown symbol in module, or unknown parameter (see dmesg)",
+                        "wrong-kernel"), ("Exec format error", "damaged"),
+                       ("Operation not permitted", "signature"),
+                       ("Cannot allocate memory", "refused"),
+                       ("Device or resource busy", "node-taken")):
+        host.refused(said)
+        told = status(host, "nobody", 1, code)
+        if said not in told["reasons"][0]["text"]:
+            raise Failed(told["reasons"])
+    expect(["vhx_net: Unknown symbol tap_get_socket (err -2)"],
+           told["refusal"]["kernel_log"])
+    if abs(told["refusal"]["time"] - time.time()) > 60:
+        raise Failed(told["refusal"])
+    host.load("vhost_net")
+    status(host, "in-tree", 1, "node-taken", "node-taken")
+
+
+@case
+def refusal_before_a_change_is_a_note(host):
+    host.refused("Exec format error")
+    status(host, "nobody", 1, "damaged")
+    time.sleep(.02)
+    host.write(FILE, "new")
+    told = status(host, "ready", 0, "damaged")
+    if "changed since" not in told["reasons"][0]["hint"]:
+        raise Failed(told["reasons"])
+    host.refused("Exec format error")
+    time.sleep(.02)
+    host.options("options vhx_net workers=2")
+    status(host, "ready", 0, "damaged")
+
+
+@case
+def newer_one_installed_upgrade(host):
+    host.load(srcversion="BB02")
+    expect(True, status(host, "vhx", 0, "upgrade")["upgrade_pending"])
+
+
+# -- who may see what, and bad input ------------------------------------------
+
+@case
+def other_users_vm_is_hidden(host):
+    host.load()
+    host.guest(100, "web")
+    os.chmod(f"{host.root}/proc/100/fdinfo/20", 0)
+    os.chmod(f"{host.root}/dev/kmsg", 0)
+    host.write("etc/modprobe.d/secret.conf", "")
+    os.chmod(f"{host.root}/etc/modprobe.d/secret.conf", 0)
+    os.chmod(host.root, 0o755)
+    program = shutil.copy(STATUS, host.root)
+    returned, text, said = run(host, program=program, user=65534)
+    expect((0, ""), (returned, said))
+    for part in ("1 of other users, hidden: run vhx-status as root",
+                 "/etc/modprobe.d/secret.conf: Permission denied"):
+        if part not in text:
+            raise Failed(text)
+
+
+@case
+def bad_input_is_no_crash(host):
+    """Anything in place of any file."""
+    host.load()
+    host.guest(100, "w\x1b[2Jeb")
+    host.refused("why")
+    long = "x" * 100000
+    for junk in ("", "\0\0\0", "=\n:\n", long, long.replace("x", "a b=\n"),
+                 "options vhx_net " + "a=b " * 5000 + "\n", "alias\noptions\ninstall"):
+        for path in ("proc/sys/kernel/osrelease", "proc/cmdline",
+                     "sys/module/module/parameters/sig_enforce",
+                     "sys/kernel/security/lockdown", "sys/module/vhx_net/version",
+                     "sys/module/vhx_net/taint", "sys/module/vhx_net/parameters/node",
+                     "etc/modprobe.d/vhx.conf", "etc/modprobe.d/other.conf",
+                     f"lib/modules/{KREL}/modules.dep", "modinfo/vhx_net",
+                     "modinfo/vhost_net", "dev/kmsg", "run/vhx-refused"):
+            host.write(path, junk)
+            for args in ([], ["--json"], ["--check"]):
+                returned, text, said = run(host, *args, errors="replace")
+                if returned not in range(4) or said or "\x1b" in text:
+                    raise Failed(f"{path}: {junk[:9]!r}: {returned}: {said}")
+
+
+@case
+def options_64(host):
+    for args in (["--nonsense"], ["more"], ["--json", "--check"], ["--root"]):
+        returned, text, said = run(host, *args)
+        if returned != 64 or text or not said:
+            raise Failed(f"{args}: {returned}: {said}")
+    expect(0, run(host, "--help")[0])
+    expect(f"vhx-status {VERSION}\n", run(host, "--version")[1])
+
+
+@case
+def full_disk_3(host):
+    for args in ([], ["--json"], ["--check"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([STATUS, "--root", host.root, *args], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        expect((3, "vhx-status: standard output: No space left on device\n"),
+               (done.returncode, done.stderr))
+
+
+@case
+def this_machine_has_an_answer(host):
+    done = subprocess.run([STATUS, "--json"], capture_output=True, text=True,
+                          check=False)
+    expect(("", done.returncode), (done.stderr, json.loads(done.stdout)["status"]))
+
+
+sys.exit(run_cases("top.status", Host, sys.argv[2:]))

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Values that parameters of vhx_net of this version take. */
+#ifndef SETTING_H
+#define SETTING_H
+
+const char *setting_refused(const char *name, const char *value);
+
+#endif /* SETTING_H */
