@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""vhx-status on recorded folders. Prints KTAP.
+"""vhx-status on recorded folders, and its units. Prints KTAP.
 usage: status_test.py VHX-STATUS [CASE...]"""
 import json
 import os
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from folder_cases import Failed, case, expect, read, run_cases
+from folder_cases import Failed, Skip, case, expect, read, run_cases
 from tree import RUNNING, Tree
 
 STATUS = sys.argv[1]
@@ -547,6 +547,26 @@ def this_machine_has_an_answer(host):
     done = subprocess.run([STATUS, "--json"], capture_output=True, text=True,
                           check=False)
     expect(("", done.returncode), (done.stderr, json.loads(done.stdout)["status"]))
+
+
+# -- units --------------------------------------------------------------------
+
+@case
+def units_by_systemd_ok(host):
+    if not shutil.which("systemd-analyze"):
+        raise Skip("no systemd-analyze")
+    os.makedirs(f"{host.root}/units")
+    shutil.copy(STATUS, f"{host.root}/vhx-status")
+    names = ("vhx-check.service", "vhx-check.timer")
+    for name in names:
+        host.write(f"units/{name}", read(f"{SOURCE}/tools/vhx-top/{name}").replace(
+            "@SBIN@", host.root))
+    done = subprocess.run(["systemd-analyze", "--man=no", "verify", *(
+        f"{host.root}/units/{name}" for name in names)], capture_output=True,
+        text=True, check=False)
+    bad = [line for line in (done.stdout + done.stderr).splitlines()
+           if "vhx-" in line]
+    expect((0, []), (done.returncode, bad))
 
 
 sys.exit(run_cases("top.status", Host, sys.argv[2:]))
