@@ -164,7 +164,8 @@ KINDS = {
         "cores": 0.8},
     "top": top,
     "rights": rights,
-    "install": lambda kernel="6.1": machine(kernel, *GUESTS, guess=230),
+    "install": lambda kernel="6.1": machine(kernel, *GUESTS, "programs top",
+                                            guess=300),
     "deb": lambda kernel="6.1", *_steps: {
         "needs": [f"vm fetch {kernel}", EMULATOR, *GUESTS, "vm root build-deb",
                   "vm root debian-12"], "gib": 4.2, "limit": 3600, "guess": 900},

@@ -10,6 +10,7 @@ def stage_install(kernel="6.1"):
     installed = os.environ["VHX_INSTALLED"] = f"{stages.OUT}/installed"
     stages.case("install.make_install_ok", stages.call(
         f"{stages.HERE}/vm/install-outside.sh", kernel, installed))
+    os.environ["VHX_STATUS"] = f"{stages.build_top()}/vhx-status"
     is_ok, _ = stages.vm_run(
         "install", "-b", "-g", stages.GUEST, "-t", "1200", kernel, "--",
         "tools/testing/vm/install.py", rename=str)

@@ -17,12 +17,10 @@ import subprocess
 import sys
 
 import host
+import install_status
 from guest import Guest, GuestError, Net
+from installed import CONF, KREL, NODE, SLOTS_CONF, expect, loaded, open_node, sh, unload
 
-NODE = "/dev/vhost-net"
-CONF = "/etc/modprobe.d/vhx.conf"
-SLOTS_CONF = "/etc/modprobe.d/vhx-slots.conf"
-KREL = os.uname().release
 STEPS = []
 # What the steps load. depmod reads every module there is, for minutes under
 # emulation: of the rest it sees none.
@@ -41,20 +39,6 @@ def step(func):
     return func
 
 
-def sh(cmd, timeout=300):
-    return host.sh("sh", "-c", cmd, timeout=timeout)
-
-
-def loaded():
-    return {name for name in ("vhx_net", "vhost_net")
-            if os.path.isdir(f"/sys/module/{name}")}
-
-
-def expect(want, got):
-    if want != got:
-        raise host.HostError(f"expected {want}, got {got}")
-
-
 def make_static_nodes():
     """What a booting Debian does with modules.devname."""
     for line in sh("kmod static-nodes --format=tmpfiles").splitlines():
@@ -65,17 +49,6 @@ def make_static_nodes():
                 os.mknod(NODE, 0o20600, os.makedev(major, minor))
             return
     raise host.HostError("modules.devname does not have the node")
-
-
-def open_node():
-    os.close(os.open(NODE, os.O_RDWR))
-
-
-def unload():
-    """And vhost, which is loaded beside vhx_net: each load is the first."""
-    for name in loaded():
-        host.unload(name)
-    subprocess.run(["rmmod", "vhost"], stderr=subprocess.DEVNULL, check=False)
 
 
 @contextlib.contextmanager
@@ -131,8 +104,9 @@ def open_loads_vhx_ok():
 
 @step
 def qemu_without_vhostfd_ok():
-    with guest():
+    with guest() as one:
         expect({"vhx_net"}, loaded())
+        install_status.see_guest(one.pid, "tap0")
 
 
 @step
@@ -200,13 +174,16 @@ def kernel_without_vhx_loads_in_tree_ok():
     expect({"vhx_net"}, loaded())
 
 
+STEPS += install_status.STEPS
+
+
 @step
 def uninstall_ok():
     sh("make uninstall")
     expect(set(), loaded())
     expect([False, False], [os.path.exists(path) for path in (CONF, SLOTS_CONF)])
     expect("", sh("dkms status vhx").strip())
-    expect("", sh("find /lib/modules /usr/src /usr/local -name '*vhx*'").strip())
+    expect("", sh("find /lib/modules /usr/src /usr/local /run -name '*vhx*'").strip())
 
 
 @step
@@ -227,7 +204,10 @@ def install_without_dkms_ok():
     expect(f"/lib/modules/{KREL}/updates/vhx_net.ko",
            sh("modinfo -n vhx_net").strip())
     sh("make uninstall DKMS=")
-    expect("", sh("find /lib/modules -name '*vhx*'").strip())
+    expect("", sh("find /lib/modules /run -name '*vhx*'").strip())
+
+
+STEPS += install_status.LAST_STEPS
 
 
 def hide_modules():
