@@ -8,25 +8,16 @@ Runs in L1, as root: vm run -r libvirt. The domain has no system to boot: its wo
 is there as soon as QEMU is. Names are pin.libvirt-<kind>.<behaviour>.
 """
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../vm"))
 import guide_domain  # noqa: E402
 import host  # noqa: E402
-from pin_test import (CGROUPS, NODE, Rig, cpus, expect, expect_in,  # noqa: E402
-                      group, kinds, nice, read, run_case, until, write)
+from libvirtd import CGROUPS, Libvirt, write  # noqa: E402
+from pin_test import (NODE, Rig, cpus, expect, expect_in, group,  # noqa: E402
+                      kinds, nice, run_case, until)
 
-CONFIG = """\
-user = "root"
-group = "root"
-dynamic_ownership = 0
-remember_owner = 0
-security_driver = "none"
-stdio_handler = "file"
-namespaces = []
-"""
 DOMAIN = """\
 <domain type='{accel}'>
   <name>web1</name>
@@ -60,34 +51,8 @@ def accel():
     return "kvm" if os.path.exists("/dev/kvm") else "qemu"
 
 
-class Libvirt:
-    """libvirtd in its root, and virsh."""
-
-    def __init__(self):
-        self.enter = host.enter_root("libvirt")
-        root = self.enter[1]
-        host.sh("mount", "--bind", CGROUPS, root + CGROUPS)
-        # what the package's scripts would have made
-        write(f"{root}/etc/passwd", read("/etc/passwd") +
-              "libvirt-qemu:x:64055:64055::/nonexistent:/bin/false\n")
-        write(f"{root}/etc/group", read("/etc/group") + "".join(
-            f"{name}:x:{number}:\n" for number, name in
-            enumerate(("libvirt-qemu", "kvm", "libvirt"), 64055)))
-        host.sh("ln", "-sfn", "/run", f"{root}/var/run")
-        write(f"{root}/etc/libvirt/qemu.conf", CONFIG)
-        # each emulator that it finds is started and asked, which takes a while here
-        for name in ("i386", "x86_64-microvm"):
-            os.unlink(f"{root}/usr/bin/qemu-system-{name}")
-        self.root = root
-        self.log = open("/run/libvirtd.log", "w")
-        self.proc = subprocess.Popen([*self.enter, "libvirtd"], stderr=self.log,
-                                     stdout=self.log)
-        until(lambda: os.path.exists("/run/libvirt/libvirt-sock"),
-              "libvirtd does not listen", 120)
-
-    def virsh(self, *argv):
-        return host.sh(*self.enter, "virsh", "-q", "-c",
-                       "qemu:///system", *argv, timeout=240)
+class Domain(Libvirt):
+    """One domain of it."""
 
     def start(self):
         write(f"{self.root}/etc/web1.xml", DOMAIN.format(accel=accel()))
@@ -99,11 +64,6 @@ class Libvirt:
 
     def stop(self):
         self.virsh("destroy", "web1")
-
-    def end(self):
-        self.proc.terminate()
-        self.proc.wait(60)
-        self.log.close()
 
 
 @case
@@ -177,7 +137,7 @@ def main(folder):
     host.make_bridge()
     print("KTAP version 1")
     number = failed = 0
-    libvirt = Libvirt()
+    libvirt = Domain()
     try:
         for kind in kinds():
             host.load("vhx_net", NODE, "fork_from_owner_default=" +
@@ -189,8 +149,7 @@ def main(folder):
     finally:
         libvirt.end()
         if failed or not number:
-            with open("/run/libvirtd.log") as file:
-                print("# " + file.read()[-4000:].replace("\n", "\n# "))
+            print(libvirt.tail())
     print(f"1..{number}")
     return failed > 0
 
