@@ -64,6 +64,7 @@ ALL = [
     "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb", "rpm",
     *(f"pin {kernel}" for kernel in KERNELS),
     "rights", "rights 6.12",
+    "libvirt 6.1", "libvirt 6.12",
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -159,6 +160,8 @@ KINDS = {
         "limit": 3600, "guess": 450, "gib": 2},
     "pin": lambda kernel: machine(kernel, "programs pin", "vm root libvirt",
                                   guess=250, limit=3000),
+    "libvirt": lambda kernel: machine(kernel, *GUESTS, "vm root libvirt",
+                                      guess=400, limit=3000),
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},

@@ -22,8 +22,8 @@ OUT = os.path.join(CACHE, "check", os.path.basename(TOP) + "-" +
 VM = os.path.join(HERE, "vm/vm")
 SELFTESTS = os.path.join(HERE, "selftests/vhost")
 # where the stages are: a subject of its own has a file of its own
-FILES = ("stages", "stages_install", "stages_deb", "stages_rights",
-         "stages_project")
+FILES = ("stages", "stages_clients", "stages_install", "stages_deb",
+         "stages_rights", "stages_project")
 GUEST = "6.12"          # the kernel of guests
 STILL = 122             # of `vm run`: the machine stood still
 WARNINGS = "CFLAGS=-O2 -g -Werror"

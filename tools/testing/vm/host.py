@@ -222,17 +222,23 @@ def workers(pid):
     return found
 
 
-def node_fds(pid, node):
-    """Descriptors of a process that are open on the node."""
+def node_paths(pid, node):
+    """/proc/PID/fd/N of the descriptors of a process that are open on the node."""
     rdev = os.stat(node).st_rdev
-    count = 0
+    found = []
     for name in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{name}"
         try:
-            info = os.stat(f"/proc/{pid}/fd/{name}")
+            info = os.stat(path)
         except OSError:
             continue
-        count += stat.S_ISCHR(info.st_mode) and info.st_rdev == rdev
-    return count
+        if stat.S_ISCHR(info.st_mode) and info.st_rdev == rdev:
+            found.append(path)
+    return found
+
+
+def node_fds(pid, node):
+    return len(node_paths(pid, node))
 
 
 # -- traffic ---------------------------------------------------------------

@@ -24,7 +24,8 @@ PROGRAMS = {
     "trace-trixie": ("trixie", "bpftrace,dash,linux-perf,trace-cmd"),
     "prometheus": ("bookworm", "prometheus"),
     "libvirt": ("bookworm", "libvirt-daemon,libvirt-daemon-driver-qemu,"
-                "libvirt-clients,qemu-system-x86"),
+                "libvirt-clients,qemu-system-x86,dash,dnsmasq-base,"
+                "iproute2"),
     "system": ("bookworm", "udev,coreutils,apparmor,libvirt-daemon-system"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
