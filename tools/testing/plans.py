@@ -64,7 +64,7 @@ ALL = [
     "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb", "rpm",
     *(f"pin {kernel}" for kernel in KERNELS),
     "rights", "rights 6.12",
-    "libvirt 6.1", "libvirt 6.12",
+    "libvirt 6.1", "libvirt 6.12", "netboot 6.12",
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -162,6 +162,9 @@ KINDS = {
                                   guess=250, limit=3000),
     "libvirt": lambda kernel: machine(kernel, *GUESTS, "vm root libvirt",
                                       guess=400, limit=3000),
+    "netboot": lambda kernel: machine(kernel, "vm root netboot",
+                                      "programs switch", guess=300,
+                                      limit=3600),
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},

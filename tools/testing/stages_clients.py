@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Stages of clients that nobody here wrote."""
+import os
 import re
+import subprocess
+import sys
 
 import stages
 
@@ -12,6 +15,22 @@ def stage_libvirt(kernel):
         "2400", kernel, "--", "tools/testing/vm/domains.py",
         rename=renamed("libvirt", kernel))
     stages.case(f"libvirt.{kernel}.kernel_log_clean_ok",
+                stages.is_log_clean(out))
+
+
+def stage_netboot(kernel):
+    """Firmware loads over vhx-switch, here, and over the node."""
+    script = "tools/testing/vm/netboot.py"
+    os.environ.update(PYTHONDONTWRITEBYTECODE="1", VHX_CACHE=stages.CACHE,
+                      VHX_ROOT_netboot=stages.said(stages.VM, "root", "netboot"))
+    switch = stages.build_switch() + "/vhx-switch"
+    sys.stdout.flush()
+    subprocess.run(["timeout", "1500", "unshare", "-n", script, "--switch", switch],
+                   check=False)
+    _, out = stages.vm_run(
+        f"netboot-{kernel}", "-b", "-r", "netboot", "-t", "1800", kernel, "--",
+        script, "--accel", "kvm", rename=renamed("netboot", kernel))
+    stages.case(f"netboot.{kernel}.kernel_log_clean_ok",
                 stages.is_log_clean(out))
 
 

@@ -27,6 +27,7 @@ PROGRAMS = {
                 "libvirt-clients,qemu-system-x86,dash,dnsmasq-base,"
                 "iproute2"),
     "system": ("bookworm", "udev,coreutils,apparmor,libvirt-daemon-system"),
+    "netboot": ("bookworm", "dnsmasq-base,ipxe,ovmf,u-boot-qemu"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
 }
 # Installed, with the scripts of their packages: to build packages in, and a small
