@@ -65,6 +65,7 @@ ALL = [
     *(f"pin {kernel}" for kernel in KERNELS),
     "rights", "rights 6.12",
     "libvirt 6.1", "libvirt 6.12", "netboot 6.12",
+    *(f"vhost_net_test {kernel}" for kernel in KERNELS),
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
@@ -165,6 +166,8 @@ KINDS = {
     "netboot": lambda kernel: machine(kernel, "vm root netboot",
                                       "programs switch", guess=300,
                                       limit=3600),
+    "vhost_net_test": lambda kernel: machine(
+        kernel, "vm vhost_net_test", "vm root rust-trixie", guess=150),
     "rust": lambda root="rust-trixie": {
         "needs": [f"vm root {root}", "programs switch"], "guess": 100,
         "cores": 0.8},

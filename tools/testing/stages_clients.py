@@ -8,6 +8,17 @@ import sys
 import stages
 
 
+def build_crate_tests():
+    script = "tools/testing/vm/rust-tests-build.sh"
+    path = stages.built_in("crate-tests", script)
+    program = f"{path}/vhost-tests"
+    if not os.path.exists(program) and not stages.call(
+            "unshare", "-m", script,
+            stages.said(stages.VM, "root", "rust-trixie"), path):
+        sys.exit("the tests of the vhost crate do not build")
+    return program
+
+
 def stage_libvirt(kernel):
     """A domain of libvirt on both nodes, and what virsh does to it."""
     _, out = stages.vm_run(
@@ -31,6 +42,17 @@ def stage_netboot(kernel):
         f"netboot-{kernel}", "-b", "-r", "netboot", "-t", "1800", kernel, "--",
         script, "--accel", "kvm", rename=renamed("netboot", kernel))
     stages.case(f"netboot.{kernel}.kernel_log_clean_ok",
+                stages.is_log_clean(out))
+
+
+def stage_vhost_net_test(kernel):
+    """Tests of the kernel and of a crate, on in-tree and on vhx_net."""
+    _, out = stages.vm_run(
+        f"vhost_net_test-{kernel}", "-b", kernel, "--",
+        "tools/testing/vm/net_test.py",
+        stages.said(stages.VM, "vhost_net_test"), build_crate_tests(),
+        rename=renamed("vhost_net_test", kernel))
+    stages.case(f"vhost_net_test.{kernel}.kernel_log_clean_ok",
                 stages.is_log_clean(out))
 
 

@@ -16,6 +16,7 @@ import images
 import kernels
 import plugin
 import roots
+import vhost_net_test
 from cache import CACHE, Failed, path_of, say, word
 
 USAGE = f"""usage: vm COMMAND
@@ -28,6 +29,7 @@ USAGE = f"""usage: vm COMMAND
                          NAME ({' '.join([*roots.PROGRAMS, *roots.INSTALLED])}); prints its directory
   plugin                 get the headers that plugins of QEMU are built with;
                          prints their directory
+  vhost_net_test         build the kernel's test of that name; prints its path
   build [-w] K [ARG...]  build the module for K with make ARG...; prints the
                          path of vhx_net.ko (-w: warnings do not fail)
   initramfs K            make the guest initramfs for K; prints its path
@@ -148,6 +150,7 @@ COMMANDS = {
     "fetch": fetch,
     "root": root,
     "plugin": lambda args: print(plugin.headers()),
+    "vhost_net_test": lambda args: print(vhost_net_test.program()),
     "build": build_module,
     "initramfs": one_kernel(images.guest_initramfs),
     "snapshot": one_kernel(images.snapshot),

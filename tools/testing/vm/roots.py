@@ -28,7 +28,8 @@ PROGRAMS = {
                 "iproute2"),
     "system": ("bookworm", "udev,coreutils,apparmor,libvirt-daemon-system"),
     "netboot": ("bookworm", "dnsmasq-base,ipxe,ovmf,u-boot-qemu"),
-    "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev"),
+    "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev,"
+                    "librust-serial-test-dev,librust-tempfile-dev"),
 }
 # Installed, with the scripts of their packages: to build packages in, and a small
 # system that boots by systemd, with what vhx's packages ask for
