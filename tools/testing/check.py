@@ -41,6 +41,7 @@ PACKAGES = (("rst2html", "python3-docutils"), ("gnuplot", "gnuplot-nox"),
 # and of what single stages need, by their first word
 OF_STAGES = {"engine32": ("/usr/share/doc/gcc-multilib", "gcc-multilib"),
              "rights": ("/lib/systemd/systemd", "systemd"),
+             "ansible": ("ansible-lint", "ansible-lint"),
              "coverage": ("gcovr", "gcovr")}
 
 

@@ -62,6 +62,7 @@ ALL = [
     "guests 6.1 kvm ovs,testpmd,packed", "guests 6.12 tcg one-packed",
     "guests 7.3 tcg one-packed", "guests 6.12 kvm pair,mq,packed",
     "guests 6.1 kvm", "guests 6.1 kvm top", "cuse 6.1", "cuse 6.1 switch", "switch 6.12", "rust", "install", "deb", "rpm",
+    "ansible",
     *(f"pin {kernel}" for kernel in KERNELS),
     "rights", "rights 6.12",
     "libvirt 6.1", "libvirt 6.12", "netboot 6.12",
@@ -181,6 +182,7 @@ KINDS = {
     "rpm": lambda kernel="6.12": {
         "needs": [f"vm fetch {kernel}", "vm root build-rpm"], "guess": 120,
         "cores": 0.8},
+    "ansible": lambda kernel="6.1": machine(kernel, guess=500, limit=3000),
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,
     "programs": lambda name: {"is_stage": False, "cores": 0.8},
