@@ -7,6 +7,7 @@ import subprocess
 import sphinx
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx.errors import ConfigError
 from sphinx.util.docutils import SphinxDirective
 
 PLACES = ("/usr/lib/linux-kbuild-*/scripts/kernel-doc",
@@ -22,8 +23,8 @@ def script():
         with open(path, encoding="utf-8") as file:
             if "perl" in file.readline():
                 return path
-    raise FileNotFoundError("no kernel-doc in Perl: apt-get install linux-kbuild-6.1, "
-                            "or set KERNEL_DOC")
+    raise ConfigError("no kernel-doc in Perl: apt-get install linux-kbuild-6.1, or set "
+                      "KERNEL_DOC")
 
 
 class KernelDoc(SphinxDirective):
@@ -45,5 +46,6 @@ class KernelDoc(SphinxDirective):
 
 
 def setup(app):
+    script()
     app.add_directive("kernel-doc", KernelDoc)
     return {"parallel_read_safe": True}
