@@ -36,7 +36,7 @@ PROGRAMS = {
 INSTALLED = {
     "build-deb": ("bookworm", "build-essential,debhelper,dh-dkms,fakeroot,"
                   "gnuplot-nox,libfuse3-dev,libjson-c-dev,libncurses-dev,lintian,"
-                  "pkg-config,python3-docutils"),
+                  "linux-kbuild-6.1,mandoc,pkg-config,python3-sphinx"),
     "build-rpm": ("bookworm", "build-essential,kmod,libelf1,libfuse3-dev,"
                   "libjson-c-dev,libncurses-dev,pkg-config,rpm"),
     "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
