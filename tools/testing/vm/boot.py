@@ -149,8 +149,11 @@ def qemu(job, folder, initrd, stream, monitor):
     words = [WORDS, job.kernel.words, f"vhx.init={VMDIR}/l1-init",
              f"vhx.modules={folder}/lib/modules", job.words]
     if job.system:
+        # emulated, what takes a minute and a half is not yet stuck
         words.append(f"vhx.system={job.system} vhx.shown={TOP}:{CACHE} "
-                     "systemd.wants=vhx-job.service")
+                     "systemd.wants=vhx-job.service systemd.show_status=no "
+                     "systemd.default_timeout_start_sec=900 "
+                     "systemd.mask=serial-getty@ttyS0.service")
     if job.is_counting:
         words.append("nowatchdog")
     else:
