@@ -39,7 +39,8 @@ SYSTEM=$system KDIR=$kdir CCACHE=$ccache tmp=$tmp unshare -mn bash -euc '
 	for path; do
 		chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
 			DEBIAN_KERNEL_USE_CCACHE=1 CCACHE_DIR=/var/cache/ccache \
-			sh -euc "apt-get -qy -o Dpkg::Use-Pty=0 install $path/*.deb
+			sh -euc "apt-get -qy -o Dpkg::Use-Pty=0 install $path/vhx-*.deb \
+					$path/libvhx0*.deb $path/libvhx-cuse*.deb
 				dkms status vhx | grep installed
 				apt-get -qy -o Dpkg::Use-Pty=0 purge \"vhx-*\" \"libvhx*\""
 	done

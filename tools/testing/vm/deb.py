@@ -22,6 +22,9 @@ from install import (ADDR, MANY, NODE, SLOTS, expect, guest, hide_modules, loade
                      open_node, refuse_many_slots, sh, unload)
 
 DEBS = os.environ["VHX_DEBS"]
+# libvhx-dev asks for packages that the system does not have
+PACKAGES = " ".join(f"{DEBS}/%(of)s/{name}*.deb"
+                    for name in ("vhx-", "libvhx0", "libvhx-cuse"))
 CONF = "/usr/lib/modprobe.d/vhx-dkms.conf"
 # What other packages keep of any package: logs, lists, caches. DKMS makes its key
 # with the first module that it builds.
@@ -103,7 +106,7 @@ def system_is_up_ok():
 @step
 def install_ok():
     """In-tree is loaded, and no VM uses it."""
-    apt("install", f"{DEBS}/now/*.deb")
+    apt("install", PACKAGES % {"of": "now"})
     serves("vhx_net", "now")
     expect(True, "/updates/dkms/" in sh("modinfo -n vhx_net"))
 
@@ -138,7 +141,7 @@ def rollback_ok():
     """No VM uses the one that is loaded: the next gets the other version. A unit
     that was started runs on, by the new program."""
     old = pin_pid()
-    apt("install", "--allow-downgrades", f"{DEBS}/before/*.deb")
+    apt("install", "--allow-downgrades", PACKAGES % {"of": "before"})
     expect(set(), loaded())
     serves("vhx_net", "before")
     if not old or pin_pid() in (0, old):
@@ -149,7 +152,7 @@ def rollback_ok():
 def upgrade_under_a_guest_ok():
     with guest() as one:
         with pinged():
-            out = apt("install", f"{DEBS}/now/*.deb")
+            out = apt("install", PACKAGES % {"of": "now"})
         said(f"VMs use vhx_net {version('before')}", out)
         serves("vhx_net", "before")
         host.ping(ADDR)
