@@ -104,9 +104,15 @@ def open_tap(net):
 
 # -M, further options, further words of the kernel's command line
 VIOMMU = ["-device", "intel-iommu,intremap=on,device-iotlb=on"]
+# More memory slots than QEMU allows without vhost's parameter, and too small for the
+# kernel, which would try each of them
+SLOTS = [word for i in range(100) for word in (
+    "-object", f"memory-backend-ram,id=m{i},size=2M",
+    "-device", f"pc-dimm,memdev=m{i},id=d{i}")]
 MACHINES = {
     "microvm": ("microvm,pcie=on,rtc=on", [], "reboot=t"),
     "q35": ("q35,hpet=off", [], "reboot=a"),
+    "slots": ("q35,hpet=off", [], "reboot=a acpi_no_memhotplug"),
     "viommu": ("q35,hpet=off,kernel-irqchip=split", VIOMMU,
                "reboot=a intel_iommu=on iommu.strict=1"),
     "viommu-lazy": ("q35,hpet=off,kernel-irqchip=split", VIOMMU,
@@ -117,7 +123,7 @@ MACHINES = {
 class Guest:
     """One guest.  accel: kvm or tcg; machine: a name in MACHINES; incoming: an
     address to migrate from; is_shared: a device in user space has its memory;
-    is_held: it does not run before qmp("cont"); more: words for QEMU.
+    is_held: it does not run before qmp("cont").
 
     microvm boots quicker, but without KVM's clock it has nothing to calibrate
     the TSC by, and it has no I/O space for legacy devices: q35 for both, and
@@ -128,8 +134,8 @@ class Guest:
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
                  mem="256M", log=None, snapshot=None, incoming=None,
-                 is_shared=False, is_held=False, more=()):
-        self.is_held, self.more = is_held, more
+                 is_shared=False, is_held=False):
+        self.is_held = is_held
         self.is_shared = is_shared or any(net.user for net in nets)
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
         self.incoming = incoming
@@ -229,7 +235,9 @@ class Guest:
                 "-device", "virtserialport,chardev=ctl,name=vhx.ctl"]
         for index, net in enumerate(self.nets):
             args += self.net_args(index, net, fds)
-        args += self.more
+        if self.machine == "slots":
+            # behind the devices: a DIMM is refused, not the network
+            args += SLOTS
         if self.snapshot:
             args += ["-incoming", f"exec:cat {self.snapshot}"]
         if self.incoming:
