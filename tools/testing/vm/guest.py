@@ -30,6 +30,10 @@ class GuestTimeout(GuestError):
     """A deadline passed."""
 
 
+class GuestGone(GuestError):
+    """QEMU closed its channel, as one that ends."""
+
+
 @dataclasses.dataclass
 class Net:
     """One virtio-net device on a tap (which exists, with IFF_MULTI_QUEUE if
@@ -59,7 +63,7 @@ class Channel:
             raise GuestTimeout("no answer from the guest")
         data = self.sock.recv(65536)
         if not data:
-            raise GuestError("QEMU closed the channel")
+            raise GuestGone("QEMU closed the channel")
         self.buf += data
 
     def line(self, deadline):
@@ -296,11 +300,16 @@ class Guest:
                                          stdout=log, stderr=log)
         for fd in fds:
             os.close(fd)
-        self.mon = Channel(os.path.join(self.dir, "qmp"), self.alive(deadline))
-        self.mon.line(deadline)
-        self.qmp("qmp_capabilities")
-        # answered when all is set up: who comes before is sent away
-        self.qmp("query-status")
+        try:
+            self.mon = Channel(os.path.join(self.dir, "qmp"),
+                               self.alive(deadline))
+            self.mon.line(deadline)
+            self.qmp("qmp_capabilities")
+            # answered when all is set up: who comes before is sent away
+            self.qmp("query-status")
+        except (OSError, GuestGone) as err:
+            # one that refuses a device has opened the channel before
+            raise GuestError("QEMU ended: " + self.read("qemu.txt")) from err
         self.ctl = Channel(os.path.join(self.dir, "ctl"), deadline)
 
     def save(self, path):
