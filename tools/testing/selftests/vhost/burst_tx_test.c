@@ -198,7 +198,8 @@ TEST_F(burst, tx_bad_headers_are_dropped)
 		for (int i = 5; i < BURST; i += 11) {
 			struct virtio_net_hdr *h = (void *)buf_at(self, seq + i);
 
-			h->hdr_len = shape_of(self, seq + i).len + 1;
+			h->hdr_len = g16(&self->d,
+					 shape_of(self, seq + i).len + 1);
 			bad++;
 		}
 		vq_publish_kick(self->tx);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Rings of a legacy guest whose byte order is not ours: the ioctls, and frames
- * through rings of a big-endian driver. The header's fields but num_buffers
+ * through rings of such a driver. The header's fields but num_buffers
  * are between guest and tap, so frames go without one or with a zero one.
  */
 #include <errno.h>
@@ -11,6 +11,8 @@
 
 #define RING	64
 #define LEN	1500
+#define OURS	(HOST_IS_BE ? VHOST_VRING_BIG_ENDIAN : VHOST_VRING_LITTLE_ENDIAN)
+#define OTHER	(HOST_IS_BE ? VHOST_VRING_LITTLE_ENDIAN : VHOST_VRING_BIG_ENDIAN)
 
 FIXTURE(endian) {
 	struct dev d;
@@ -58,7 +60,7 @@ FIXTURE_SETUP(endian)
 	ASSERT_EQ(0, net_open(&self->n, BE_TAP,
 			      features & F_VNET_HDR ? 0 : hdr));
 	ASSERT_EQ(0, dev_setup(&self->d, features));
-	self->d.is_be = true;
+	self->d.is_other = true;
 	for (int q = 0; q < 2; q++)
 		ASSERT_EQ(0, vq_setup(&self->d, q, RING));
 	self->buf = guest_alloc(&self->d, RING * 2048, 4096);
@@ -76,7 +78,7 @@ static int start(fix *f)
 	int ret = 0;
 
 	for (int q = 0; q < 2 && !ret; q++)
-		ret = set_endian(f, q, VHOST_VRING_BIG_ENDIAN);
+		ret = set_endian(f, q, OTHER);
 	for (int q = 0; q < 2 && !ret; q++)
 		ret = dev_backend(&f->d, q, f->n.tap);
 	return ret;
@@ -133,29 +135,29 @@ static int rx_one(fix *f, uint32_t seq, unsigned int nr, const struct layout *l)
 TEST_F(endian, ioctls_ok)
 {
 	for (int q = 0; q < 2; q++) {
-		EXPECT_EQ(VHOST_VRING_LITTLE_ENDIAN, get_endian(self, q));
-		EXPECT_EQ(0, set_endian(self, q, VHOST_VRING_BIG_ENDIAN));
-		EXPECT_EQ(VHOST_VRING_BIG_ENDIAN, get_endian(self, q));
+		EXPECT_EQ(OURS, get_endian(self, q));
+		EXPECT_EQ(0, set_endian(self, q, OTHER));
+		EXPECT_EQ(OTHER, get_endian(self, q));
 		EXPECT_EQ(-EINVAL, set_endian(self, q, 2));
 		EXPECT_EQ(-EINVAL, set_endian(self, q, ~0u));
-		EXPECT_EQ(VHOST_VRING_BIG_ENDIAN, get_endian(self, q));
+		EXPECT_EQ(OTHER, get_endian(self, q));
 	}
-	EXPECT_EQ(-ENOBUFS, set_endian(self, 2, VHOST_VRING_BIG_ENDIAN));
+	EXPECT_EQ(-ENOBUFS, set_endian(self, 2, OTHER));
 	EXPECT_EQ(-ENOBUFS, get_endian(self, 2));
 	ASSERT_EQ(0, dev_backend(&self->d, TX, self->n.tap));
-	EXPECT_EQ(-EBUSY, set_endian(self, TX, VHOST_VRING_LITTLE_ENDIAN));
+	EXPECT_EQ(-EBUSY, set_endian(self, TX, OURS));
 	EXPECT_EQ(-EBUSY, set_endian(self, TX, 2));
-	EXPECT_EQ(VHOST_VRING_BIG_ENDIAN, get_endian(self, TX));
-	EXPECT_EQ(0, set_endian(self, RX, VHOST_VRING_LITTLE_ENDIAN));
+	EXPECT_EQ(OTHER, get_endian(self, TX));
+	EXPECT_EQ(0, set_endian(self, RX, OURS));
 }
 
 TEST_F(endian, reset_owner_forgets_ok)
 {
-	ASSERT_EQ(0, set_endian(self, TX, VHOST_VRING_BIG_ENDIAN));
+	ASSERT_EQ(0, set_endian(self, TX, OTHER));
 	ASSERT_EQ(0, dev_ioctl(&self->d, VHOST_RESET_OWNER, NULL, 0));
 	EXPECT_EQ(-EPERM, get_endian(self, TX));
 	ASSERT_EQ(0, dev_own(&self->d));
-	EXPECT_EQ(VHOST_VRING_LITTLE_ENDIAN, get_endian(self, TX));
+	EXPECT_EQ(OURS, get_endian(self, TX));
 }
 
 TEST_F(endian, tx_ok)
@@ -189,7 +191,7 @@ TEST_F(endian, version_1_ignores_it_ok)
 {
 	uint64_t features = variant->features | F_V1;
 
-	self->d.is_be = false;
+	self->d.is_other = false;
 	ASSERT_EQ(0, dev_features(&self->d, features));
 	if (!(features & F_VNET_HDR)) {
 		int hdr = 12;
@@ -215,15 +217,14 @@ TEST_F(endian, restart_in_other_order_ok)
 	for (int i = 0; i < 6; i++) {
 		EXPECT_EQ(0, tx_one(self, i, &one_piece));
 		EXPECT_EQ(0, rx_one(self, i, 1, &one_piece));
-		self->d.is_be = i % 2;
+		self->d.is_other = i % 2;
 		for (int q = 0; q < 2; q++) {
 			ASSERT_EQ(0, dev_backend(&self->d, q, -1));
 			vq_rewind(&self->d.vq[q], 0);
 			ASSERT_EQ(0, dev_state(&self->d, VHOST_SET_VRING_BASE,
 					       q, 0));
-			ASSERT_EQ(0, set_endian(self, q, self->d.is_be ?
-						VHOST_VRING_BIG_ENDIAN :
-						VHOST_VRING_LITTLE_ENDIAN));
+			ASSERT_EQ(0, set_endian(self, q, self->d.is_other ?
+						OTHER : OURS));
 			ASSERT_EQ(0, dev_backend(&self->d, q, self->n.tap));
 		}
 	}

@@ -223,7 +223,7 @@ static void add_key(struct keys *keys, const char *name)
 		if (!strcmp(keys->key[i], name))
 			return;
 	if (keys->n < KEYS)
-		snprintf(keys->key[keys->n++], 40, "%s", name);
+		snprintf(keys->key[keys->n++], 40, "%.39s", name);
 }
 
 /* The keys of both rings, by their rows: of many of one kind one stands for all. */

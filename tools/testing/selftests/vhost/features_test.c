@@ -328,9 +328,9 @@ static int pop(struct vq *vq, struct order *o, uint32_t *len)
 		o->batch = vq->used->ring[vq->used_idx % vq->num];
 	vq->used_idx++;
 	o->got++;
-	o->in_batch = o->batch.id != (uint32_t)head;
+	o->in_batch = g32(vq->dev, o->batch.id) != (uint32_t)head;
 	/* of a batch the length of the last is known */
-	*len = o->in_batch ? 0 : o->batch.len;
+	*len = o->in_batch ? 0 : g32(vq->dev, o->batch.len);
 	vq_free(vq, head);
 	return head;
 }

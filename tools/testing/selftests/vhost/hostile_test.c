@@ -65,10 +65,10 @@ FIXTURE_TEARDOWN(hostile)
 
 typedef FIXTURE_DATA(hostile) fix;
 
-static void desc(struct vring_desc *t, uint64_t addr, uint32_t len,
+static void desc(fix *f, struct vring_desc *t, uint64_t addr, uint32_t len,
 		 uint16_t flags, uint16_t next)
 {
-	*t = (struct vring_desc){ addr, len, flags, next };
+	desc_put(&f->d, t, addr, len, flags, next);
 }
 
 /* Write a good frame of 100 bytes to buf. Return: bytes with the header. */
@@ -86,7 +86,7 @@ static int recovers(fix *f, uint16_t head)
 	struct virtio_net_hdr h;
 	int ret;
 
-	desc(&f->vq->desc[head], f->at, good(f), OUT, 0);
+	desc(f, &f->vq->desc[head], f->at, good(f), OUT, 0);
 	vq_kick(f->vq);
 	ret = vq_wait(f->vq, 1, WAIT_MS);
 	if (ret)
@@ -108,7 +108,7 @@ static int recovers(fix *f, uint16_t head)
  */
 static int goes_on(fix *f, uint16_t head)
 {
-	desc(&f->vq->desc[head], f->at, good(f), OUT, 0);
+	desc(f, &f->vq->desc[head], f->at, good(f), OUT, 0);
 	vq_push(f->vq, head);
 	vq_publish(f->vq);
 	return recovers(f, head);
@@ -169,7 +169,7 @@ TEST_F(hostile, head_out_of_range_stops)
 	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
 		int base = dev_get_base(&self->d, TX);
 
-		desc(&vq->desc[3], self->at, good(self), OUT, 0);
+		desc(self, &vq->desc[3], self->at, good(self), OUT, 0);
 		event_read(vq->err);
 		vq_push(vq, heads[i]);
 		vq_publish(vq);
@@ -177,7 +177,7 @@ TEST_F(hostile, head_out_of_range_stops)
 		EXPECT_EQ(0, event_wait(vq->err, WAIT_MS));
 		EXPECT_EQ(base, dev_get_base(&self->d, TX));
 		EXPECT_EQ(0, vq_used(vq));
-		vq->avail->ring[base & (RING - 1)] = 3;
+		vq->avail->ring[base & (RING - 1)] = g16(&self->d, 3);
 		EXPECT_EQ(0, recovers(self, 3));
 	}
 }
@@ -200,7 +200,7 @@ static int jump(fix *f, uint16_t by)
 	int base = dev_get_base(&f->d, TX);
 
 	event_read(vq->err);
-	__atomic_store_n(&vq->avail->idx, base + by, __ATOMIC_RELEASE);
+	__atomic_store_n(&vq->avail->idx, g16(&f->d, base + by), __ATOMIC_RELEASE);
 	vq_kick(vq);
 	if (event_wait(vq->err, SOON_MS))
 		return -ENODATA;
@@ -234,20 +234,20 @@ TEST_F(hostile, descriptor_loop_stops)
 {
 	struct vring_desc *t = self->vq->desc;
 
-	desc(&t[0], self->at, good(self), NEXT, 1);
-	desc(&t[1], self->at, 100, NEXT, 0);
+	desc(self, &t[0], self->at, good(self), NEXT, 1);
+	desc(self, &t[1], self->at, 100, NEXT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, descriptor_to_itself_stops)
 {
-	desc(&self->vq->desc[0], self->at, good(self), NEXT, 0);
+	desc(self, &self->vq->desc[0], self->at, good(self), NEXT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, empty_descriptor_loop_stops)
 {
-	desc(&self->vq->desc[0], self->at, 0, NEXT, 0);
+	desc(self, &self->vq->desc[0], self->at, 0, NEXT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
@@ -256,7 +256,7 @@ TEST_F(hostile, next_out_of_range_stops)
 	static const uint16_t next[] = { RING, 32768, 65535 };
 
 	for (size_t i = 0; i < sizeof(next) / sizeof(*next); i++) {
-		desc(&self->vq->desc[0], self->at, good(self), NEXT, next[i]);
+		desc(self, &self->vq->desc[0], self->at, good(self), NEXT, next[i]);
 		EXPECT_EQ(0, stops(self));
 		ASSERT_EQ(0, restart(self));
 	}
@@ -264,19 +264,19 @@ TEST_F(hostile, next_out_of_range_stops)
 
 TEST_F(hostile, unmapped_address_stops)
 {
-	desc(&self->vq->desc[0], GPA_BASE - 4096, good(self), OUT, 0);
+	desc(self, &self->vq->desc[0], GPA_BASE - 4096, good(self), OUT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, buffer_past_memory_stops)
 {
-	desc(&self->vq->desc[0], GPA_BASE + MEM_SIZE - 10, good(self), OUT, 0);
+	desc(self, &self->vq->desc[0], GPA_BASE + MEM_SIZE - 10, good(self), OUT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, address_wraps_stops)
 {
-	desc(&self->vq->desc[0], ~0ULL - 10, good(self), OUT, 0);
+	desc(self, &self->vq->desc[0], ~0ULL - 10, good(self), OUT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
@@ -294,7 +294,7 @@ TEST_F(hostile, length_huge_is_refused)
 	uint32_t len = ~0u;
 
 	good(self);
-	desc(&vq->desc[0], self->at, ~0u, OUT, 0);
+	desc(self, &vq->desc[0], self->at, ~0u, OUT, 0);
 	vq_push(vq, 0);
 	vq_publish(vq);
 	vq_kick(vq);
@@ -312,61 +312,61 @@ TEST_F(hostile, length_huge_is_refused)
 
 TEST_F(hostile, second_descriptor_unmapped_stops)
 {
-	desc(&self->vq->desc[0], self->at, good(self), NEXT, 1);
-	desc(&self->vq->desc[1], 4096, 100, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, good(self), NEXT, 1);
+	desc(self, &self->vq->desc[1], 4096, 100, OUT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, readable_after_writable_stops)
 {
-	desc(&self->vq->desc[0], self->at, 100, NEXT | WRITE, 1);
-	desc(&self->vq->desc[1], self->at, 100, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, 100, NEXT | WRITE, 1);
+	desc(self, &self->vq->desc[1], self->at, 100, OUT, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 /* Indirect tables. */
 static void table(fix *f, uint32_t len)
 {
-	desc(&f->vq->desc[0], gpa(&f->d, f->table), len, TABLE, 0);
+	desc(f, &f->vq->desc[0], gpa(&f->d, f->table), len, TABLE, 0);
 }
 
 TEST_F(hostile, indirect_in_indirect_stops)
 {
-	desc(&self->table[0], gpa(&self->d, self->table), 16, TABLE, 0);
+	desc(self, &self->table[0], gpa(&self->d, self->table), 16, TABLE, 0);
 	table(self, 16);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, indirect_length_odd_stops)
 {
-	desc(&self->table[0], self->at, good(self), OUT, 0);
+	desc(self, &self->table[0], self->at, good(self), OUT, 0);
 	table(self, 17);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, indirect_length_zero_stops)
 {
-	desc(&self->table[0], self->at, good(self), OUT, 0);
+	desc(self, &self->table[0], self->at, good(self), OUT, 0);
 	table(self, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, indirect_table_huge_stops)
 {
-	desc(&self->table[0], self->at, good(self), OUT, 0);
+	desc(self, &self->table[0], self->at, good(self), OUT, 0);
 	table(self, 65537 * 16);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, indirect_table_unmapped_stops)
 {
-	desc(&self->vq->desc[0], 4096, 16, TABLE, 0);
+	desc(self, &self->vq->desc[0], 4096, 16, TABLE, 0);
 	EXPECT_EQ(0, stops(self));
 }
 
 TEST_F(hostile, indirect_next_past_table_stops)
 {
-	desc(&self->table[0], self->at, good(self), NEXT, 1);
+	desc(self, &self->table[0], self->at, good(self), NEXT, 1);
 	table(self, 16);
 	EXPECT_EQ(0, stops(self));
 }
@@ -374,7 +374,7 @@ TEST_F(hostile, indirect_next_past_table_stops)
 TEST_F(hostile, indirect_loop_stops)
 {
 	for (int i = 0; i < 64; i++) {
-		desc(&self->table[i], self->at, good(self), NEXT, (i + 1) % 64);
+		desc(self, &self->table[i], self->at, good(self), NEXT, (i + 1) % 64);
 	}
 	table(self, 64 * 16);
 	EXPECT_EQ(0, stops(self));
@@ -382,8 +382,8 @@ TEST_F(hostile, indirect_loop_stops)
 
 TEST_F(hostile, indirect_readable_after_writable_stops)
 {
-	desc(&self->table[0], self->at, 64, NEXT | WRITE, 1);
-	desc(&self->table[1], self->at, 64, OUT, 0);
+	desc(self, &self->table[0], self->at, 64, NEXT | WRITE, 1);
+	desc(self, &self->table[1], self->at, 64, OUT, 0);
 	table(self, 32);
 	EXPECT_EQ(0, stops(self));
 }
@@ -393,7 +393,7 @@ TEST_F(hostile, chain_over_1024_pieces_stops)
 {
 	good(self);
 	for (int i = 0; i < 1025; i++) {
-		desc(&self->table[i], self->at, i ? 1 : 50,
+		desc(self, &self->table[i], self->at, i ? 1 : 50,
 		     i < 1024 ? NEXT : 0, i + 1);
 	}
 	table(self, 1025 * 16);
@@ -406,7 +406,7 @@ TEST_F(hostile, tx_writable_descriptor_is_returned)
 	struct vq *vq = self->vq;
 
 	event_read(vq->err);
-	desc(&vq->desc[0], self->at, good(self), WRITE, 0);
+	desc(self, &vq->desc[0], self->at, good(self), WRITE, 0);
 	EXPECT_EQ(0, drops(self));
 	EXPECT_EQ(0, event_wait(vq->err, 0));
 }
@@ -416,8 +416,8 @@ TEST_F(hostile, tx_writable_tail_is_returned)
 	struct vq *vq = self->vq;
 
 	event_read(vq->err);
-	desc(&vq->desc[0], self->at, good(self), NEXT, 2);
-	desc(&vq->desc[2], self->at + 4096, 100, WRITE, 0);
+	desc(self, &vq->desc[0], self->at, good(self), NEXT, 2);
+	desc(self, &vq->desc[2], self->at + 4096, 100, WRITE, 0);
 	EXPECT_EQ(0, drops(self));
 	EXPECT_EQ(0, event_wait(vq->err, 0));
 }
@@ -425,27 +425,27 @@ TEST_F(hostile, tx_writable_tail_is_returned)
 TEST_F(hostile, tx_shorter_than_header_is_returned)
 {
 	good(self);
-	desc(&self->vq->desc[0], self->at, self->d.hdr_len - 1, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, self->d.hdr_len - 1, OUT, 0);
 	EXPECT_EQ(0, drops(self));
 }
 
 TEST_F(hostile, tx_empty_chain_is_returned)
 {
-	desc(&self->vq->desc[0], self->at, 0, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, 0, OUT, 0);
 	EXPECT_EQ(0, drops(self));
 }
 
 TEST_F(hostile, tx_header_only_is_returned)
 {
 	good(self);
-	desc(&self->vq->desc[0], self->at, self->d.hdr_len, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, self->d.hdr_len, OUT, 0);
 	EXPECT_EQ(0, drops(self));
 }
 
 TEST_F(hostile, tx_frame_of_13_bytes_is_returned)
 {
 	good(self);
-	desc(&self->vq->desc[0], self->at, self->d.hdr_len + 13, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, self->d.hdr_len + 13, OUT, 0);
 	EXPECT_EQ(0, drops(self));
 }
 
@@ -453,11 +453,12 @@ TEST_F(hostile, tx_hdr_len_over_frame_is_returned)
 {
 	struct virtio_net_hdr *h = (void *)self->buf;
 
-	desc(&self->vq->desc[0], self->at, good(self), OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, good(self), OUT, 0);
 	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	h->csum_start = 34;
 	h->csum_offset = 16;
 	h->hdr_len = 65535;
+	hdr_swap(&self->d, h);
 	EXPECT_EQ(0, drops(self));
 }
 
@@ -465,7 +466,7 @@ TEST_F(hostile, tx_unknown_gso_type_is_returned)
 {
 	struct virtio_net_hdr *h = (void *)self->buf;
 
-	desc(&self->vq->desc[0], self->at, good(self), OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, good(self), OUT, 0);
 	h->gso_type = 0x7f;
 	h->gso_size = 1000;
 	EXPECT_EQ(0, drops(self));
@@ -476,7 +477,7 @@ TEST_F(hostile, tx_frame_of_a_megabyte_is_returned)
 {
 	good(self);
 	self->any_frame = true;
-	desc(&self->vq->desc[0], self->at, 1 << 20, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, 1 << 20, OUT, 0);
 	EXPECT_EQ(0, drops(self));
 }
 
@@ -485,7 +486,7 @@ static void huge(fix *f, int n)
 {
 	good(f);
 	for (int i = 0; i < n; i++) {
-		desc(&f->table[i], GPA_BASE, 300 << 20, i < n - 1 ? NEXT : 0,
+		desc(f, &f->table[i], GPA_BASE, 300 << 20, i < n - 1 ? NEXT : 0,
 		     i + 1);
 	}
 	table(f, n * 16);
@@ -518,7 +519,7 @@ TEST_F(hostile, tx_shorter_than_header_does_not_spin)
 	int tid = worker_tid(getpid());
 
 	ASSERT_LT(0, tid);
-	desc(&self->vq->desc[0], self->at, 5, OUT, 0);
+	desc(self, &self->vq->desc[0], self->at, 5, OUT, 0);
 	vq_push(self->vq, 0);
 	vq_publish(self->vq);
 	vq_kick(self->vq);
@@ -540,7 +541,7 @@ static int rx_stops(fix *f)
 	struct vq *vq = &f->d.vq[RX];
 	uint8_t frame[100];
 
-	desc(&vq->desc[1], f->at, 2048, WRITE, 0);
+	desc(f, &vq->desc[1], f->at, 2048, WRITE, 0);
 	vq_push(vq, 0);
 	vq_publish(vq);
 	if (dev_backend(&f->d, RX, f->n.tap))
@@ -554,7 +555,7 @@ static int rx_stops(fix *f)
 	if (dev_get_base(&f->d, RX) || vq_used(vq))
 		return -EPROTO;
 	/* in one store: frame and kick both made it look, and it may be still */
-	vq->avail->ring[0] = 1;
+	vq->avail->ring[0] = g16(&f->d, 1);
 	vq_kick(vq);
 	if (vq_wait(vq, 1, WAIT_MS) || vq_pop(vq, NULL) != 1)
 		return -ENOMSG;
@@ -564,19 +565,19 @@ static int rx_stops(fix *f)
 
 TEST_F(hostile, rx_unmapped_buffer_stops)
 {
-	desc(&self->d.vq[RX].desc[0], 4096, 2048, WRITE, 0);
+	desc(self, &self->d.vq[RX].desc[0], 4096, 2048, WRITE, 0);
 	EXPECT_EQ(0, rx_stops(self));
 }
 
 TEST_F(hostile, rx_readable_buffer_stops)
 {
-	desc(&self->d.vq[RX].desc[0], self->at, 2048, OUT, 0);
+	desc(self, &self->d.vq[RX].desc[0], self->at, 2048, OUT, 0);
 	EXPECT_EQ(0, rx_stops(self));
 }
 
 TEST_F(hostile, rx_descriptor_loop_stops)
 {
-	desc(&self->d.vq[RX].desc[0], self->at, 100, WRITE | NEXT, 0);
+	desc(self, &self->d.vq[RX].desc[0], self->at, 100, WRITE | NEXT, 0);
 	EXPECT_EQ(0, rx_stops(self));
 }
 

@@ -75,7 +75,7 @@ TEST_F(ctl, unknown_small_index_enotty)
 
 TEST_F(ctl, unknown_big_index_enobufs)
 {
-	uint64_t v = 2;
+	struct vhost_vring_state v = { .index = 2 };
 
 	RUN_IF_SET_UP();
 	ASSERT_EQ(0, dev_own(&self->d));

@@ -97,7 +97,7 @@ static int count_lines(fix *f)
 /* Offer what slot @head says. */
 static void offer(struct vq *vq, uint16_t head, uint64_t addr, uint16_t flags)
 {
-	vq->desc[head] = (struct vring_desc){ addr, 100, flags, head };
+	desc_put(vq->dev, &vq->desc[head], addr, 100, flags, head);
 	vq_push(vq, head);
 	vq_publish(vq);
 }
@@ -153,7 +153,7 @@ TEST_F(klog, other_cause_and_ring_are_told_ok)
 	ASSERT_EQ(0, kick_and_fail(&d->vq[TX], KICKS));
 	EXPECT_EQ(1, count_lines(self));
 	/* a chain that is a loop */
-	d->vq[TX].desc[0].flags = VRING_DESC_F_NEXT;
+	d->vq[TX].desc[0].flags = g16(d, VRING_DESC_F_NEXT);
 	ASSERT_EQ(0, kick_and_fail(&d->vq[TX], KICKS));
 	EXPECT_EQ(1, count_lines(self));
 	frame_fill(frame, sizeof(frame), true, 1);

@@ -385,7 +385,7 @@ static unsigned int unasked(fix *f)
 	unsigned int n = 0;
 
 	for (uint64_t at = 0; at < LOG_TOP; at += LOG_PAGE) {
-		if (!f->log[at / LOG_PAGE / 8]) {
+		if (!f->log[log_byte(at / LOG_PAGE)]) {
 			at += 7 * LOG_PAGE;
 			continue;
 		}

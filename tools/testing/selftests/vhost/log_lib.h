@@ -19,11 +19,17 @@ static inline uint8_t *log_alloc(size_t size)
 		    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
+/* Where the bit of a page is: the log is one of longs, as this machine has them. */
+static inline size_t log_byte(uint64_t page)
+{
+	return (page / 8) ^ (HOST_IS_BE ? sizeof(long) - 1 : 0);
+}
+
 static inline bool log_has(const uint8_t *log, uint64_t at)
 {
 	uint64_t page = at / LOG_PAGE;
 
-	return __atomic_load_n(&log[page / 8], __ATOMIC_ACQUIRE) &
+	return __atomic_load_n(&log[log_byte(page)], __ATOMIC_ACQUIRE) &
 	       1 << page % 8;
 }
 
@@ -31,7 +37,7 @@ static inline void log_set(uint8_t *log, uint64_t at, uint64_t len)
 {
 	for (uint64_t page = at / LOG_PAGE; page <= (at + len - 1) / LOG_PAGE;
 	     page++)
-		log[page / 8] |= 1 << page % 8;
+		log[log_byte(page)] |= 1 << page % 8;
 }
 
 /* Return: pages that are dirty. */

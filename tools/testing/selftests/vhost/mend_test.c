@@ -171,13 +171,9 @@ static void costly_table(fix *f, struct vring_desc *t)
 	for (int i = 0; i < STEPS; i++) {
 		int next = (i + 97) % STEPS;
 
-		t[i] = (struct vring_desc){
-			.addr = gpa(&f->d, f->buf),
-			.len = next ? 0 : 1,
-			.flags = VRING_DESC_F_WRITE |
-				 (next ? VRING_DESC_F_NEXT : 0),
-			.next = next,
-		};
+		desc_put(&f->d, &t[i], gpa(&f->d, f->buf), next ? 0 : 1,
+			 VRING_DESC_F_WRITE | (next ? VRING_DESC_F_NEXT : 0),
+			 next);
 	}
 }
 
@@ -193,10 +189,8 @@ TEST_F(mend, costly_buffers_do_not_hold_the_device)
 
 	costly_table(self, t);
 	for (int i = 0; i < RING; i++) {
-		rx->desc[i] = (struct vring_desc){
-			.addr = gpa(&self->d, t), .len = STEPS * 16,
-			.flags = VRING_DESC_F_INDIRECT,
-		};
+		desc_put(&self->d, &rx->desc[i], gpa(&self->d, t), STEPS * 16,
+			 VRING_DESC_F_INDIRECT, 0);
 		vq_push(rx, i);
 	}
 	vq_publish(rx);
@@ -236,16 +230,11 @@ TEST_F(mend, tx_frames_near_4_gigabytes_are_returned)
 		memset(self->buf, 0, 64);
 		for (; left; left -= part, j++) {
 			part = left < 256u << 20 ? left : 256u << 20;
-			t[j] = (struct vring_desc){
-				.addr = GPA_BASE, .len = part,
-				.flags = left > part ? VRING_DESC_F_NEXT : 0,
-				.next = j + 1,
-			};
+			desc_put(&self->d, &t[j], GPA_BASE, part,
+				 left > part ? VRING_DESC_F_NEXT : 0, j + 1);
 		}
-		tx->desc[i] = (struct vring_desc){
-			.addr = gpa(&self->d, t), .len = j * 16,
-			.flags = VRING_DESC_F_INDIRECT,
-		};
+		desc_put(&self->d, &tx->desc[i], gpa(&self->d, t), j * 16,
+			 VRING_DESC_F_INDIRECT, 0);
 		vq_push(tx, i);
 		vq_publish(tx);
 		vq_kick(tx);

@@ -452,6 +452,15 @@ void hdr_gso_tcp4(struct virtio_net_hdr *h, uint16_t gso_size)
 	h->gso_size = gso_size;
 }
 
+/* A header from our byte order to the guest's, and back. */
+void hdr_swap(const struct dev *d, struct virtio_net_hdr *h)
+{
+	h->hdr_len = g16(d, h->hdr_len);
+	h->gso_size = g16(d, h->gso_size);
+	h->csum_start = g16(d, h->csum_start);
+	h->csum_offset = g16(d, h->csum_offset);
+}
+
 /* Cut @len bytes at @p in @n pieces. */
 static int cut(struct seg *s, uint8_t *p, size_t len, unsigned int n)
 {
@@ -487,11 +496,15 @@ int tx_add(struct vq *vq, const struct virtio_net_hdr *h, const uint8_t *f,
 	   size_t len, const struct layout *l, uint8_t *buf)
 {
 	unsigned int hdr = vq->dev->hdr_len;
+	struct virtio_net_hdr theirs;
 	struct seg s[TABLE_LEN];
 
 	memset(buf, 0, hdr);
-	if (h)
-		memcpy(buf, h, sizeof(*h));
+	if (h) {
+		theirs = *h;
+		hdr_swap(vq->dev, &theirs);
+		memcpy(buf, &theirs, sizeof(theirs));
+	}
 	memcpy(buf + hdr, f, len);
 	return vq_add(vq, s, cut_buffer(s, buf, hdr, len, l), 0);
 }

@@ -49,6 +49,7 @@ int pkt_send(int fd, const struct virtio_net_hdr *h, const void *frame,
 void frame_fill(uint8_t *f, size_t len, bool to_guest, uint32_t seq);
 void frame_tcp4(uint8_t *f, size_t len, bool to_guest, uint32_t seq);
 void hdr_gso_tcp4(struct virtio_net_hdr *h, uint16_t gso_size);
+void hdr_swap(const struct dev *d, struct virtio_net_hdr *h);
 
 /* frames through the guest's rings */
 struct layout {

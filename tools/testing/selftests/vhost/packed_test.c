@@ -316,14 +316,14 @@ TEST_F(packed, moved_while_running_asks_for_kick)
 
 	ASSERT_EQ(0, flow_start(&self->f, TX));
 	EXPECT_EQ(0, flow_tx(&self->f));
-	to->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	to->flags = g16(self->d, VRING_PACKED_EVENT_FLAG_DISABLE);
 	vq->used = (void *)to;
 	vq->device_event = to;
 	ASSERT_EQ(0, vq_set_addr(vq));
 	EXPECT_EQ(0, flow_tx(&self->f));
 	/* the run ends by asking */
 	ASSERT_LE(0, dev_get_base(self->d, TX));
-	EXPECT_NE(VRING_PACKED_EVENT_FLAG_DISABLE, to->flags);
+	EXPECT_NE(VRING_PACKED_EVENT_FLAG_DISABLE, g16(self->d, to->flags));
 	ASSERT_EQ(0, flow_stop(&self->f, TX));
 }
 
@@ -384,10 +384,11 @@ static void put(fix *s, unsigned int i, uint64_t addr, uint32_t len,
 {
 	struct vring_packed_desc *desc = &s->tx->packed[i];
 
-	desc->addr = addr;
-	desc->len = len;
-	desc->id = i;
-	__atomic_store_n(&desc->flags, flags | F_AVAIL, __ATOMIC_RELEASE);
+	desc->addr = g64(s->d, addr);
+	desc->len = g32(s->d, len);
+	desc->id = g16(s->d, i);
+	__atomic_store_n(&desc->flags, g16(s->d, flags | F_AVAIL),
+			 __ATOMIC_RELEASE);
 }
 
 /* Return: 0 if the ring stops and says so, and is sound after a restart. */
@@ -527,8 +528,8 @@ TEST_F(packed, lap_ahead_of_used_stops)
 	event_read(rx->err);
 	/* the first ones once more, by the flags of the next lap */
 	for (unsigned int i = 0; i < num; i++)
-		__atomic_store_n(&rx->packed[i].flags, WRITE | F_USED,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&rx->packed[i].flags,
+				 g16(self->d, WRITE | F_USED), __ATOMIC_RELEASE);
 	vq_kick(rx);
 	ASSERT_EQ(0, flow_rx_inject(&self->f));
 	/* whatever it takes them for: the other ring goes on, and it restarts */

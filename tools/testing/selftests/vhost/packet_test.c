@@ -122,8 +122,8 @@ TEST_F(packet, header_of_12_ok)
 	for (int i = 0; i < 4; i++) {
 		EXPECT_EQ(0, tx_one(self, i));
 		EXPECT_EQ(0, rx_one(self, i));
-		EXPECT_EQ(1, ((struct virtio_net_hdr_mrg_rxbuf *)
-			      self->buf)->num_buffers);
+		EXPECT_EQ(1, g16(&self->d, ((struct virtio_net_hdr_mrg_rxbuf *)
+					    self->buf)->num_buffers));
 	}
 }
 

@@ -87,11 +87,12 @@ static void scribble_desc(fix *f, struct vring_desc *t, unsigned int num)
 {
 	uint32_t r = any(f);
 
-	t->addr = r & 15 ? gpa(&f->d, f->buf) + (any(f) & 0x3ffff) :
-		  r & 16 ? gpa(&f->d, f->table) : any(f);
-	t->len = r & 0x60 ? any(f) & 0x7ff : any(f) >> (any(f) & 31);
-	t->flags = (r >> 8) & 7;
-	t->next = r & 0x8000 ? any(f) % num : any(f);
+	t->addr = g64(&f->d, r & 15 ? gpa(&f->d, f->buf) + (any(f) & 0x3ffff) :
+			     r & 16 ? gpa(&f->d, f->table) : any(f));
+	t->len = g32(&f->d, r & 0x60 ? any(f) & 0x7ff :
+				       any(f) >> (any(f) & 31));
+	t->flags = g16(&f->d, (r >> 8) & 7);
+	t->next = g16(&f->d, r & 0x8000 ? any(f) % num : any(f));
 }
 
 static void scribble(fix *f)
@@ -100,21 +101,23 @@ static void scribble(fix *f)
 
 	switch (any(f) & 7) {
 	case 0:
-		vq->avail->idx += any(f) & 3;
+		vq->avail->idx = g16(&f->d, g16(&f->d, vq->avail->idx) +
+					    (any(f) & 3));
 		break;
 	case 1:
-		vq->avail->idx = any(f) & 63 ? vq->used->idx + RING / 2u :
-				 any(f);
+		vq->avail->idx = any(f) & 63 ?
+			g16(&f->d, g16(&f->d, vq->used->idx) + RING / 2u) :
+			any(f);
 		break;
 	case 2:
-		vq->avail->ring[any(f) % RING] = any(f) & 63 ?
-						 any(f) % RING : any(f);
+		vq->avail->ring[any(f) % RING] =
+			g16(&f->d, any(f) & 63 ? any(f) % RING : any(f));
 		break;
 	case 3:
 		scribble_desc(f, &f->table[any(f) & 63], 64);
 		break;
 	case 4:
-		vq->avail->flags = any(f) & 1;
+		vq->avail->flags = g16(&f->d, any(f) & 1);
 		*vq_used_event(vq) = any(f);
 		break;
 	default:

@@ -83,7 +83,7 @@ static unsigned int num_buffers(fix *f, const uint8_t *buf)
 {
 	const struct virtio_net_hdr_mrg_rxbuf *h = (const void *)buf;
 
-	return has(&f->d, F_MRG) ? h->num_buffers : 1;
+	return has(&f->d, F_MRG) ? g16(&f->d, h->num_buffers) : 1;
 }
 
 /*
@@ -168,6 +168,7 @@ static int gso_one(fix *f, uint16_t gso_size, size_t len)
 	if (vq_pop(vq, &used) != head || used != len + f->d.hdr_len ||
 	    memcmp(f->frame, f->buf + f->d.hdr_len, len))
 		return -EBADMSG;
+	hdr_swap(&f->d, got);
 	if (got->gso_type != h.gso_type || got->gso_size != h.gso_size)
 		return -EPROTO;
 	if (got->flags != h.flags || got->csum_start != h.csum_start ||
@@ -292,13 +293,13 @@ TEST_F(rx, num_buffers_without_mrg_is_one)
 	vq_publish_kick(&self->d.vq[RX]);
 	ASSERT_EQ(0, inject(self, 100, 5));
 	EXPECT_EQ(0, took(self, 0, head, 100, 5));
-	EXPECT_EQ(1, h->num_buffers);
+	EXPECT_EQ(1, g16(&self->d, h->num_buffers));
 	/* and where the header lies in pieces of one byte */
 	head = offer(self, 0, BIG, &scattered);
 	vq_publish_kick(&self->d.vq[RX]);
 	ASSERT_EQ(0, inject(self, 100, 6));
 	EXPECT_EQ(0, took(self, 0, head, 100, 6));
-	EXPECT_EQ(1, h->num_buffers);
+	EXPECT_EQ(1, g16(&self->d, h->num_buffers));
 }
 
 /* One buffer a frame, too small: the frame is dropped, the buffer stays. */

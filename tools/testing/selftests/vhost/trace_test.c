@@ -238,7 +238,7 @@ static int send_uncalled(fix *s)
 /* Offer a buffer of the ring by itself, whatever is in it. */
 static void offer(struct vq *vq, uint16_t head, uint64_t addr, uint16_t flags)
 {
-	vq->desc[head] = (struct vring_desc){ addr, 100, flags, head };
+	desc_put(vq->dev, &vq->desc[head], addr, 100, flags, head);
 	vq_push(vq, head);
 	vq_publish(vq);
 	vq_kick(vq);

@@ -217,14 +217,14 @@ TEST_F(tx, idle_arms_ok)
 	EXPECT_EQ(vq_base_after(vq, 16), dev_get_base(&self->d, TX));
 	if (is_packed(vq) && has(&self->d, F_EVENT)) {
 		EXPECT_EQ(VRING_PACKED_EVENT_FLAG_DESC,
-			  vq->device_event->flags);
+			  g16(vq->dev, vq->device_event->flags));
 		EXPECT_EQ((uint16_t)vq_base_after(vq, 16),
-			  vq->device_event->off_wrap);
+			  g16(vq->dev, vq->device_event->off_wrap));
 	} else if (is_packed(vq)) {
 		EXPECT_EQ(VRING_PACKED_EVENT_FLAG_ENABLE,
-			  vq->device_event->flags);
+			  g16(vq->dev, vq->device_event->flags));
 	} else if (has(&self->d, F_EVENT)) {
-		EXPECT_EQ(16, *vq_avail_event(vq));
+		EXPECT_EQ(16, g16(vq->dev, *vq_avail_event(vq)));
 	} else {
 		EXPECT_EQ(0, vq->used->flags);
 	}
@@ -299,10 +299,10 @@ TEST_F(tx, notify_on_empty_ok)
 
 	SPLIT_ONLY(&self->d);
 	ASSERT_EQ(0, dev_features(&self->d, self->d.features | F_EMPTY));
-	vq->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	vq->avail->flags = g16(vq->dev, VRING_AVAIL_F_NO_INTERRUPT);
 	ASSERT_EQ(0, start(self));
 	for (int i = 0; i < 4; i++) {
-		*vq_used_event(vq) = 30000;
+		*vq_used_event(vq) = g16(vq->dev, 30000);
 		ASSERT_LE(0, add(self, 64, i, &one_piece));
 		vq_publish_kick(vq);
 		EXPECT_EQ(0, event_wait(vq->call, WAIT_MS));
@@ -393,14 +393,13 @@ static int long_chain(fix *f, unsigned int pieces)
 	memset(f->buf, 0, hdr);
 	frame_fill(f->buf + hdr, len, false, pieces);
 	for (unsigned int i = 0; i < pieces; i++) {
-		t[i].addr = gpa(&f->d, f->buf) + (i ? hdr + (i - 1) * 40 : 0);
-		t[i].len = i ? 40 : hdr;
-		t[i].flags = i < pieces - 1 ? VRING_DESC_F_NEXT : 0;
-		t[i].next = i + 1;
+		desc_put(&f->d, &t[i],
+			 gpa(&f->d, f->buf) + (i ? hdr + (i - 1) * 40 : 0),
+			 i ? 40 : hdr, i < pieces - 1 ? VRING_DESC_F_NEXT : 0,
+			 i + 1);
 	}
-	vq->desc[0].addr = gpa(&f->d, t);
-	vq->desc[0].len = pieces * sizeof(*t);
-	vq->desc[0].flags = VRING_DESC_F_INDIRECT;
+	desc_put(&f->d, &vq->desc[0], gpa(&f->d, t), pieces * sizeof(*t),
+		 VRING_DESC_F_INDIRECT, 0);
 	vq_push(vq, 0);
 	vq_publish_kick(vq);
 	return len;
@@ -474,12 +473,11 @@ TEST_F(tx, indirect_follows_next_ok)
 	SPLIT_ONLY(&self->d);
 	memset(self->buf, 0, hdr);
 	frame_fill(self->buf + hdr, 100, false, 9);
-	t[0] = (struct vring_desc){ at, hdr, VRING_DESC_F_NEXT, 2 };
-	t[2] = (struct vring_desc){ at + hdr, 60, VRING_DESC_F_NEXT, 1 };
-	t[1] = (struct vring_desc){ at + hdr + 60, 40, 0, 0 };
-	vq->desc[0].addr = gpa(&self->d, t);
-	vq->desc[0].len = 3 * sizeof(*t);
-	vq->desc[0].flags = VRING_DESC_F_INDIRECT;
+	desc_put(&self->d, &t[0], at, hdr, VRING_DESC_F_NEXT, 2);
+	desc_put(&self->d, &t[2], at + hdr, 60, VRING_DESC_F_NEXT, 1);
+	desc_put(&self->d, &t[1], at + hdr + 60, 40, 0, 0);
+	desc_put(&self->d, &vq->desc[0], gpa(&self->d, t), 3 * sizeof(*t),
+		 VRING_DESC_F_INDIRECT, 0);
 	ASSERT_EQ(0, start(self));
 	vq_push(vq, 0);
 	vq_publish_kick(vq);
@@ -500,10 +498,9 @@ TEST_F(tx, indirect_table_tail_unused_ok)
 	memset(t, 0xff, 16 * 16);
 	memset(self->buf, 0, hdr);
 	frame_fill(self->buf + hdr, 100, false, 3);
-	t[0] = (struct vring_desc){ gpa(&self->d, self->buf), hdr + 100, 0, 0 };
-	vq->desc[0].addr = gpa(&self->d, t);
-	vq->desc[0].len = 16 * 16;
-	vq->desc[0].flags = VRING_DESC_F_INDIRECT;
+	desc_put(&self->d, &t[0], gpa(&self->d, self->buf), hdr + 100, 0, 0);
+	desc_put(&self->d, &vq->desc[0], gpa(&self->d, t), 16 * 16,
+		 VRING_DESC_F_INDIRECT, 0);
 	ASSERT_EQ(0, start(self));
 	vq_push(vq, 0);
 	vq_publish_kick(vq);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/if_tun.h>
 #include <linux/userfaultfd.h>
 
 #include "vhost_packed.h"
@@ -113,7 +114,7 @@ bool compat_works(void)
 	return false;
 }
 
-static int compat_ioctl(int fd, unsigned long nr, void *arg, size_t len)
+static int compat_ioctl(int, unsigned long, void *, size_t)
 {
 	return -ENOSYS;
 }
@@ -195,8 +196,13 @@ int64_t dev_counter(const struct dev *d, const char *name)
 	return value;
 }
 
+/* A tap's headers are as this machine is, until the client says otherwise. */
 int dev_backend(struct dev *d, unsigned int q, int fd)
 {
+	int is_le = has(d, F_V1 | F_PACKED);
+
+	if (HOST_IS_BE)
+		ioctl(fd, TUNSETVNETLE, &is_le);
 	return dev_file(d, VHOST_NET_SET_BACKEND, q, fd);
 }
 

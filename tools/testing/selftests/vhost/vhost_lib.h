@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <linux/if_ether.h>
 #include <linux/vhost.h>
@@ -21,9 +22,11 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the guest half knows little-endian hosts only"
+#ifndef MAP_32BIT	/* of x86, whose 32-bit entry needs it */
+#define MAP_32BIT	0
 #endif
+
+#define HOST_IS_BE	(__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 #ifndef VIRTIO_F_RING_RESET
 #define VIRTIO_F_RING_RESET	40
@@ -110,7 +113,7 @@ struct dev {
 	bool compat;			/* ioctls by the 32-bit entry */
 	uint64_t features;
 	unsigned int hdr_len;		/* bytes of virtio_net_hdr */
-	bool is_be;			/* the guest is big-endian, legacy */
+	bool is_other;			/* a legacy guest's byte order is not ours */
 	uint8_t *mem;
 	size_t brk;			/* bytes of mem handed out */
 	struct vhost_memory_region region[4];
@@ -157,6 +160,10 @@ uint64_t gpa(struct dev *d, const void *p);
 bool has(const struct dev *d, uint64_t feature);
 bool is_packed(const struct vq *vq);
 uint16_t g16(const struct dev *d, uint16_t v);
+uint32_t g32(const struct dev *d, uint32_t v);
+uint64_t g64(const struct dev *d, uint64_t v);
+void desc_put(const struct dev *d, struct vring_desc *desc, uint64_t addr,
+	      uint32_t len, uint16_t flags, uint16_t next);
 uint16_t vq_next_head(const struct vq *vq);
 int vq_add(struct vq *vq, const struct seg *s, int n_out, int n_in);
 void vq_push(struct vq *vq, uint16_t head);

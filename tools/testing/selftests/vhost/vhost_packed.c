@@ -33,10 +33,25 @@ static uint16_t avail_flags(uint16_t pos)
 	return pos & WRAP ? F_AVAIL : F_USED;
 }
 
+static uint16_t load16(struct vq *vq, const uint16_t *field)
+{
+	return g16(vq->dev, __atomic_load_n(field, __ATOMIC_ACQUIRE));
+}
+
+static void store16(struct vq *vq, uint16_t *field, uint16_t v)
+{
+	__atomic_store_n(field, g16(vq->dev, v), __ATOMIC_RELEASE);
+}
+
+/* The id of the descriptor at a slot. */
+static uint16_t id_at(const struct vq *vq, uint16_t slot)
+{
+	return g16(vq->dev, vq->packed[slot].id);
+}
+
 static bool is_used(struct vq *vq, uint16_t pos)
 {
-	uint16_t flags = __atomic_load_n(&vq->packed[slot_of(pos)].flags,
-					 __ATOMIC_ACQUIRE);
+	uint16_t flags = load16(vq, &vq->packed[slot_of(pos)].flags);
 
 	return !(flags & F_AVAIL) == !(pos & WRAP) &&
 	       !(flags & F_USED) == !(pos & WRAP);
@@ -49,7 +64,7 @@ void packed_rewind(struct vq *vq, uint16_t pos)
 		bool lap = !(pos & WRAP) == (i >= slot_of(pos));
 
 		vq->packed[i] = (struct vring_packed_desc){
-			.flags = lap ? F_AVAIL | F_USED : 0,
+			.flags = g16(vq->dev, lap ? F_AVAIL | F_USED : 0),
 		};
 		vq->next[i] = 1;
 	}
@@ -61,9 +76,9 @@ void packed_rewind(struct vq *vq, uint16_t pos)
 	vq->packed_is_batch = false;
 	vq->n_free = vq->num;
 	vq->driver_event->off_wrap = 0;
-	vq->driver_event->flags = VRING_PACKED_EVENT_FLAG_ENABLE;
+	vq->driver_event->flags = g16(vq->dev, VRING_PACKED_EVENT_FLAG_ENABLE);
 	vq->device_event->off_wrap = 0;
-	vq->device_event->flags = VRING_PACKED_EVENT_FLAG_ENABLE;
+	vq->device_event->flags = g16(vq->dev, VRING_PACKED_EVENT_FLAG_ENABLE);
 }
 
 /* Writes one descriptor; the head of what is not published keeps its flags. */
@@ -72,14 +87,13 @@ static void put(struct vq *vq, uint16_t pos, struct vring_packed_desc desc)
 	struct vring_packed_desc *to = &vq->packed[slot_of(pos)];
 
 	desc.flags |= avail_flags(pos);
-	if (pos == vq->packed_held) {
+	to->addr = g64(vq->dev, desc.addr);
+	to->len = g32(vq->dev, desc.len);
+	to->id = g16(vq->dev, desc.id);
+	if (pos == vq->packed_held)
 		vq->packed_flags = desc.flags;
-		desc.flags = to->flags;
-	}
-	to->addr = desc.addr;
-	to->len = desc.len;
-	to->id = desc.id;
-	to->flags = desc.flags;
+	else
+		to->flags = g16(vq->dev, desc.flags);
 }
 
 static void put_table(struct vq *vq, uint16_t pos, const struct seg *s,
@@ -91,8 +105,10 @@ static void put_table(struct vq *vq, uint16_t pos, const struct seg *s,
 
 	for (int i = 0; i < n; i++)
 		t[i] = (struct vring_packed_desc){
-			.addr = gpa(vq->dev, s[i].p), .len = s[i].len,
-			.flags = i >= n_out ? VRING_DESC_F_WRITE : 0,
+			.addr = g64(vq->dev, gpa(vq->dev, s[i].p)),
+			.len = g32(vq->dev, s[i].len),
+			.flags = g16(vq->dev,
+				     i >= n_out ? VRING_DESC_F_WRITE : 0),
 		};
 	put(vq, pos, (struct vring_packed_desc){
 		.addr = gpa(vq->dev, t), .len = n * sizeof(*t), .id = id,
@@ -128,8 +144,8 @@ void packed_publish(struct vq *vq)
 {
 	if (!vq->packed_flags)
 		return;
-	__atomic_store_n(&vq->packed[slot_of(vq->packed_held)].flags,
-			 vq->packed_flags, __ATOMIC_RELEASE);
+	store16(vq, &vq->packed[slot_of(vq->packed_held)].flags,
+		vq->packed_flags);
 	vq->packed_flags = 0;
 	vq->packed_held = vq->packed_avail;
 }
@@ -140,8 +156,8 @@ bool packed_kick_wanted(struct vq *vq)
 	uint16_t new = slot_of(vq->packed_avail), old = new - vq->packed_added;
 	uint16_t off, flags;
 
-	flags = __atomic_load_n(&vq->device_event->flags, __ATOMIC_ACQUIRE);
-	off = __atomic_load_n(&vq->device_event->off_wrap, __ATOMIC_ACQUIRE);
+	flags = load16(vq, &vq->device_event->flags);
+	off = load16(vq, &vq->device_event->off_wrap);
 	vq->packed_added = 0;
 	if (flags != VRING_PACKED_EVENT_FLAG_DESC)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
@@ -154,9 +170,10 @@ static void open_batch(struct vq *vq)
 {
 	vq->packed_is_batch = true;
 	vq->packed_last = has(vq->dev, F_IN_ORDER) ?
-		vq->packed[slot_of(vq->packed_used)].id :
+		id_at(vq, slot_of(vq->packed_used)) :
 		slot_of(vq->packed_used);
-	vq->packed_len = vq->packed[slot_of(vq->packed_used)].len;
+	vq->packed_len = g32(vq->dev,
+			     vq->packed[slot_of(vq->packed_used)].len);
 }
 
 unsigned int packed_used(struct vq *vq)
@@ -169,8 +186,7 @@ unsigned int packed_used(struct vq *vq)
 		uint16_t id = slot_of(pos);
 
 		if (!is_batch)
-			last = has(vq->dev, F_IN_ORDER) ? vq->packed[id].id :
-							  id;
+			last = has(vq->dev, F_IN_ORDER) ? id_at(vq, id) : id;
 		is_batch = id != last;
 		seen += vq->next[id];
 		pos = advance(vq, pos, vq->next[id]);
@@ -188,8 +204,8 @@ int packed_pop(struct vq *vq, uint32_t *len)
 	if (!vq->packed_is_batch) {
 		if (!is_used(vq, vq->packed_used))
 			return -EAGAIN;
-		if (vq->packed[id].id >= vq->num ||
-		    (!has(vq->dev, F_IN_ORDER) && vq->packed[id].id != id))
+		if (id_at(vq, id) >= vq->num ||
+		    (!has(vq->dev, F_IN_ORDER) && id_at(vq, id) != id))
 			return -ERANGE;
 		open_batch(vq);
 	}
@@ -208,8 +224,7 @@ void packed_want_call(struct vq *vq, unsigned int n)
 
 	while (--n)
 		pos = advance(vq, pos, vq->next[slot_of(pos)]);
-	vq->driver_event->off_wrap = pos;
-	__atomic_store_n(&vq->driver_event->flags, has(vq->dev, F_EVENT) ?
-			 VRING_PACKED_EVENT_FLAG_DESC :
-			 VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELEASE);
+	vq->driver_event->off_wrap = g16(vq->dev, pos);
+	store16(vq, &vq->driver_event->flags, has(vq->dev, F_EVENT) ?
+		VRING_PACKED_EVENT_FLAG_DESC : VRING_PACKED_EVENT_FLAG_ENABLE);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest half: a split virtqueue driver, and what tests look at. Tests that
- * look into the ring themselves are those of a little-endian guest.
+ * look into the ring themselves do so by g16() and its like.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -62,25 +62,30 @@ uint16_t *vq_avail_event(struct vq *vq)
 	return (uint16_t *)&vq->used->ring[vq->num];
 }
 
+/* Virtio 1 is little-endian; a legacy guest is as we are, unless it says so. */
+static bool swaps(const struct dev *d)
+{
+	return has(d, F_V1 | F_PACKED) ? HOST_IS_BE : d->is_other;
+}
+
 /* To and from the guest's byte order. */
 uint16_t g16(const struct dev *d, uint16_t v)
 {
-	return d->is_be ? __builtin_bswap16(v) : v;
+	return swaps(d) ? __builtin_bswap16(v) : v;
 }
 
-static uint32_t g32(const struct dev *d, uint32_t v)
+uint32_t g32(const struct dev *d, uint32_t v)
 {
-	return d->is_be ? __builtin_bswap32(v) : v;
+	return swaps(d) ? __builtin_bswap32(v) : v;
 }
 
-static uint64_t g64(const struct dev *d, uint64_t v)
+uint64_t g64(const struct dev *d, uint64_t v)
 {
-	return d->is_be ? __builtin_bswap64(v) : v;
+	return swaps(d) ? __builtin_bswap64(v) : v;
 }
 
-static void fill_desc(const struct dev *d, struct vring_desc *desc,
-		      uint64_t addr, uint32_t len, uint16_t flags,
-		      uint16_t next)
+void desc_put(const struct dev *d, struct vring_desc *desc, uint64_t addr,
+	      uint32_t len, uint16_t flags, uint16_t next)
 {
 	desc->addr = g64(d, addr);
 	desc->len = g32(d, len);
@@ -94,11 +99,11 @@ static void fill_table(struct vq *vq, uint16_t head, const struct seg *s,
 	struct vring_desc *t = vq->tables + (size_t)head * TABLE_LEN;
 
 	for (int i = 0; i < n; i++)
-		fill_desc(vq->dev, &t[i], gpa(vq->dev, s[i].p), s[i].len,
-			  (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
-			  (i >= n_out ? VRING_DESC_F_WRITE : 0), i + 1);
-	fill_desc(vq->dev, &vq->desc[head], gpa(vq->dev, t), n * sizeof(*t),
-		  VRING_DESC_F_INDIRECT, 0);
+		desc_put(vq->dev, &t[i], gpa(vq->dev, s[i].p), s[i].len,
+			 (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+			 (i >= n_out ? VRING_DESC_F_WRITE : 0), i + 1);
+	desc_put(vq->dev, &vq->desc[head], gpa(vq->dev, t), n * sizeof(*t),
+		 VRING_DESC_F_INDIRECT, 0);
 }
 
 static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
@@ -107,10 +112,10 @@ static void fill_slots(struct vq *vq, uint16_t head, const struct seg *s,
 	uint16_t slot = head;
 
 	for (int i = 0; i < n; i++, slot = vq->next[slot])
-		fill_desc(vq->dev, &vq->desc[slot], gpa(vq->dev, s[i].p),
-			  s[i].len, (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
-			  (i >= n_out ? VRING_DESC_F_WRITE : 0),
-			  vq->next[slot]);
+		desc_put(vq->dev, &vq->desc[slot], gpa(vq->dev, s[i].p),
+			 s[i].len, (i < n - 1 ? VRING_DESC_F_NEXT : 0) |
+			 (i >= n_out ? VRING_DESC_F_WRITE : 0),
+			 vq->next[slot]);
 }
 
 /* What vq_add() will return if there is room. */
@@ -326,7 +331,8 @@ int vq_spin(struct vq *vq, unsigned int n, int ms)
 void vq_calls_off(struct vq *vq)
 {
 	if (is_packed(vq))
-		vq->driver_event->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+		vq->driver_event->flags =
+			g16(vq->dev, VRING_PACKED_EVENT_FLAG_DISABLE);
 	else
 		vq->avail->flags = g16(vq->dev, VRING_AVAIL_F_NO_INTERRUPT);
 }

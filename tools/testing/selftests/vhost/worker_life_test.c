@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "log_lib.h"
 #include "worker_lib.h"
 
 #define STACK	65536
@@ -349,7 +350,7 @@ TEST_F(life, process_gone_before_it_logged_is_told)
 	ASSERT_EQ(0, dev_features(&r->d, F_V1 | F_EVENT | F_LOG_ALL));
 	ASSERT_EQ(0, rig_works(r));
 	to = r->buf + 8 * 4096;
-	bit = log + gpa(&r->d, to) / 4096 / 8;
+	bit = log + log_byte(gpa(&r->d, to) / 4096);
 	err.fd = rx->err;
 	memset(log, 0, sizeof(log));
 	ASSERT_LE(0, rx_add(rx, 2048, &one_piece, to));
