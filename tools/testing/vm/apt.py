@@ -41,6 +41,11 @@ NEEDED = {
     "dkms": "dkms",
     "debian-archive-keyring": KEYRING,
 }
+# The same, where machines of other architectures run
+NEEDED_BY_FOREIGN = {
+    "qemu-system-arm": "qemu-system-aarch64",
+    "qemu-system-misc": "qemu-system-s390x",
+}
 # The same, where a kernel is built from its source
 NEEDED_BY_KERNEL = {
     "flex": "flex",
@@ -115,11 +120,12 @@ def deb_line(suite):
 class Suites:
     """Suites in an apt state of their own: this machine's stays as it is."""
 
-    def __init__(self, suites, has_sources=False):
+    def __init__(self, suites, has_sources=False, arch="amd64"):
         self.suites = suites
         self.has_sources = has_sources
         self.state = path_of("apt", "+".join(suites) +
-                             ("-source" if has_sources else ""))
+                             ("-source" if has_sources else "") +
+                             ("" if arch == "amd64" else f"-{arch}"))
         self.options = [
             "-o", f"Dir::Etc::sourcelist={self.state}/sources.list",
             "-o", "Dir::Etc::sourceparts=/dev/null",
@@ -127,6 +133,7 @@ class Suites:
             "-o", "Dir::State::status=/dev/null",
             "-o", f"Dir::Cache={self.state}/cache",
             "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+            "-o", f"APT::Architectures=amd64,{arch}",
             "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
             "-o", "Acquire::Retries=3", "-q"]
 
@@ -166,9 +173,9 @@ class Suites:
 
 
 @contextlib.contextmanager
-def suites_updated(suites, has_sources=False):
+def suites_updated(suites, has_sources=False, arch="amd64"):
     """Suites with fresh lists, which nobody else changes meanwhile."""
-    found = Suites(suites, has_sources)
+    found = Suites(suites, has_sources, arch)
     with lock("apt-" + os.path.basename(found.state)):
         found.update()
         yield found

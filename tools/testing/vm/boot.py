@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+import apt
 import images
 import kernels
 import plugin
@@ -47,9 +48,9 @@ TURNS = (b"netdev_add hubport,id=turns,hubid=0\n"
          b"object_add filter-buffer,id=timer,netdev=turns,interval=1\n")
 # ELF kernel and command line: no option ROM, no decompressor, no timer
 # calibration under emulation
-WORDS = ("console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 oops=panic "
-         "mitigations=off nokaslr tsc=reliable no_timer_check "
-         "random.trust_cpu=on audit=0")
+WORDS = ("loglevel=5 log_buf_len=4M panic=-1 oops=panic "
+         "mitigations=off nokaslr random.trust_cpu=on audit=0")
+X86_WORDS = "tsc=reliable no_timer_check"
 RESULTS = ("status", "dmesg.txt", "stdout.txt", "console.txt", "verdict",
            "retried", "console-died.txt", "registers.txt", ".alive", ".timeout")
 
@@ -109,13 +110,14 @@ def shares(job):
             options += ["-chardev", f"socket,id={tag},path={job.out}/.{tag}.sock",
                         "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag}"]
         return options
+    device = f"virtio-9p-{job.kernel.arch.virtio}"
     return [
         "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,"
         "multidevs=remap",
-        "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+        "-device", f"{device},fsdev=root,mount_tag=root",
         "-fsdev", f"local,id=out,path={job.out},security_model=none,"
         "multidevs=remap",
-        "-device", "virtio-9p-pci,fsdev=out,mount_tag=out"]
+        "-device", f"{device},fsdev=out,mount_tag=out"]
 
 
 @contextlib.contextmanager
@@ -144,38 +146,58 @@ def virtiofsd(job):
             daemon.wait()
 
 
-def qemu(job, folder, initrd, stream, monitor):
-    extra = os.environ.get
-    words = [WORDS, job.kernel.words, f"vhx.init={VMDIR}/l1-init",
-             f"vhx.modules={folder}/lib/modules", job.words]
+def machine(job):
+    """QEMU, and its options for the kind of machine."""
+    own = os.environ.get("VHX_QEMU", "").split()
+    arch = job.kernel.arch
+    if arch.is_foreign:
+        return [*(own or [arch.qemu]), *arch.machine,
+                "-accel", "tcg,thread=multi,tb-size=512"]
+    return [*(own or roots.qemu(plugin.EMULATOR if job.plugin else EMULATOR)),
+            *(["-plugin", job.plugin] if job.plugin else []),
+            "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
+            "-vga", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
+
+def words(job, folder):
+    """The kernel's command line."""
+    kernel = job.kernel
+    yield f"console={kernel.arch.console}"
+    yield WORDS
+    if not kernel.arch.is_foreign:
+        yield X86_WORDS
+        yield "nowatchdog" if job.is_counting else f"tsc_early_khz={tsc.khz()}"
+    yield kernel.words
+    yield f"vhx.init={VMDIR}/l1-init"
+    yield f"vhx.modules={folder}/lib/modules"
+    root = job.system
+    if kernel.arch.is_foreign:
+        root = roots.program_root(kernel.arch.name)
+    if root:
+        yield f"vhx.system={root} vhx.shown={TOP}:{CACHE}"
     if job.system:
         # emulated, what takes a minute and a half is not yet stuck
-        words.append(f"vhx.system={job.system} vhx.shown={TOP}:{CACHE} "
-                     "systemd.wants=vhx-job.service systemd.show_status=no "
-                     "systemd.default_timeout_start_sec=900 "
-                     "systemd.mask=serial-getty@ttyS0.service")
-    if job.is_counting:
-        words.append("nowatchdog")
-    else:
-        words.append(f"tsc_early_khz={tsc.khz()}")
+        yield ("systemd.wants=vhx-job.service systemd.show_status=no "
+               "systemd.default_timeout_start_sec=900 "
+               "systemd.mask=serial-getty@ttyS0.service")
+    yield job.words
+
+
+def qemu(job, folder, initrd, stream, monitor):
+    bus = job.kernel.arch.virtio
     return [
-        *(extra("VHX_QEMU", "").split() or
-          roots.qemu(plugin.EMULATOR if job.plugin else EMULATOR)),
-        *(["-plugin", job.plugin] if job.plugin else []),
-        "-name", "vhx-l1",
-        "-M", "q35,hpet=off", *(COUNTING_CPU if job.is_counting else CPU),
+        *machine(job), "-name", "vhx-l1",
         "-smp", job.cpus, "-m", job.mem, "-display", "none", "-nodefaults",
-        "-vga", "none", "-no-reboot", "-serial", f"file:{job.out}/console.txt",
-        "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
-        *shares(job), "-device", "virtio-serial-pci",
+        "-no-reboot", "-serial", f"file:{job.out}/console.txt",
+        *shares(job), "-device", f"virtio-serial-{bus}",
         "-chardev", f"file,id=stream,path=/dev/fd/{stream}",
         "-device", "virtserialport,chardev=stream,name=vhx.stream",
         "-chardev", f"socket,id=monitor,fd={monitor}", "-monitor", "chardev:monitor",
         "-object", "rng-random,id=rng,filename=/dev/urandom",
-        "-device", "virtio-rng-pci,rng=rng",
-        *extra("VHX_QEMU_ARGS", "").split(),
+        "-device", f"virtio-rng-{bus},rng=rng",
+        *os.environ.get("VHX_QEMU_ARGS", "").split(),
         "-kernel", f"{folder}/vmlinux", "-initrd", initrd, "-append",
-        " ".join(words)]
+        " ".join(words(job, folder))]
 
 
 def copy_stream(stream, path):
@@ -265,7 +287,7 @@ def judge(job, left):
         return "timeout", E_TIMEOUT
     if left == STILL:
         return "stood still", E_STILL
-    wanted = OFF if job.kernel.is_cloud else LEFT
+    wanted = LEFT if job.kernel.has_exit else OFF
     if left != wanted or not has_text(f"{job.out}/status"):
         return "died", E_DIED
     if not has_text(f"{job.out}/dmesg.txt"):
@@ -297,6 +319,8 @@ def run(job):
     in "Oops: int3", also before it has a user: one more boot then, and a word
     of it, also to who reads the results."""
     job.put()
+    if job.kernel.arch.is_foreign:
+        apt.install(apt.NEEDED_BY_FOREIGN)
     folder, initrd = kernels.fetched(job.kernel), images.l1_initramfs(job.kernel)
     status = run_once(job, folder, initrd)
     if status == E_DIED and not job.has_begun():

@@ -50,7 +50,7 @@ def built(kernel, warnings_pass=False, args=()):
             for name in names:
                 os.makedirs(os.path.dirname(f"{copy}/{name}"), exist_ok=True)
                 shutil.copy2(f"{TOP}/{name}", f"{copy}/{name}")
-            argv += [f"M={copy}", "W=1", f"-j{os.cpu_count()}",
+            argv += [f"M={copy}", "W=1", f"-j{os.cpu_count()}", *kernel.arch.make_args,
                      *checked(kernel, folder), *args, "modules"]
             build(argv, folder, copy, warnings_pass)
     return f"{copy}/vhx_net.ko"

@@ -27,6 +27,7 @@ USAGE = f"""usage: vm COMMAND
                          (-u: look for a newer package)
   root [NAME]            make the trixie build root, or the root of programs
                          NAME ({' '.join([*roots.PROGRAMS, *roots.INSTALLED])}); prints its directory
+  in ROOT CMD [ARG...]   run CMD in a build root: {' '.join(roots.BUILDERS)}
   plugin                 get the headers that plugins of QEMU are built with;
                          prints their directory
   vhost_net_test         build the kernel's test of that name; prints its path
@@ -77,6 +78,12 @@ def root(args):
     if len(args) > 1:
         raise Misused
     print(roots.program_root(args[0]) if args else roots.build_root())
+
+
+def run_in(args):
+    if len(args) < 2 or args[0] not in roots.BUILDERS:
+        raise Misused
+    return subprocess.run(roots.inside(*args), check=False).returncode
 
 
 def build_module(args):
@@ -149,6 +156,7 @@ COMMANDS = {
     "kernels": lambda args: print(*kernels.KERNELS),
     "fetch": fetch,
     "root": root,
+    "in": run_in,
     "plugin": lambda args: print(plugin.headers()),
     "vhost_net_test": lambda args: print(vhost_net_test.program()),
     "build": build_module,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 import kernels
+import roots
 from cache import VMDIR, digest, made, output, read, say, word
 from guest import Guest, Net
 
@@ -15,6 +16,7 @@ from guest import Guest, Net
 REVISION = 1
 
 L1_MODULES = ("virtio_pci", "virtio_console", "overlay")
+CCW_MODULES = L1_MODULES[1:]        # that bus is in the kernel
 GUEST_MODULES = ("virtio_pci", "virtio_mmio", "virtio_console", "virtio_net")
 PROGRAMS = ("iperf3", "ethtool")
 UNPACK = {
@@ -53,12 +55,12 @@ def put_program(name, root):
         shutil.copy2(os.path.realpath(lib), root + lib)
 
 
-def make_initramfs(folder, init, modules, programs, path):
+def make_initramfs(folder, init, modules, programs, busybox, path):
     root = path + ".d"
     shutil.rmtree(root, ignore_errors=True)
     for name in ("bin", "proc", "sys", "dev", "tmp", "root", "lower", "upper"):
         os.makedirs(f"{root}/{name}")
-    shutil.copy2(shutil.which("busybox"), f"{root}/bin/busybox")
+    shutil.copy2(busybox, f"{root}/bin/busybox")
     shutil.copy2(os.path.join(VMDIR, init), f"{root}/init")
     put_modules(folder, root, modules)
     for name in programs:
@@ -78,13 +80,16 @@ def initramfs(kernel, init, modules, programs=()):
     folder = kernels.fetched(kernel)
     key = digest(REVISION, modules, read(VMDIR, init),
                  *(output(name, "--version") for name in programs))
+    busybox = f"{roots.program_root(kernel.arch.name)}/bin/busybox" \
+        if kernel.arch.is_foreign else shutil.which("busybox")
     return made(f"{folder}/{init}-{key}.cpio", make_initramfs, folder, init,
-                modules, programs)
+                modules, programs, busybox)
 
 
 def l1_initramfs(kernel):
     share = ("virtiofs",) if kernel.is_cloud else ("9p", "9pnet_virtio")
-    return initramfs(kernel, "l1-initramfs", L1_MODULES + share)
+    bus = CCW_MODULES if kernel.arch.virtio == "ccw" else L1_MODULES
+    return initramfs(kernel, "l1-initramfs", bus + share)
 
 
 def guest_initramfs(kernel):

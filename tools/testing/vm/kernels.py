@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels of the rig: which there are, and Debian's unpacked for use.
 
-A kernel's folder has vmlinux, lib/modules, build (for make -C), release and
-packages (NAME=VERSION each), and .done once it is whole.
+A kernel's folder has vmlinux (what QEMU boots), lib/modules, build (for make -C),
+release and packages (NAME=VERSION each), and .done once it is whole.
 """
 import dataclasses
 import glob
@@ -13,6 +13,7 @@ import shutil
 import apt
 import source
 import vmlinux
+from arch import AMD64, ARM64, S390X, Arch
 from cache import (Failed, digest, is_done, lock, mark_done, path_of, read, run,
                    say, word, write)
 
@@ -40,12 +41,17 @@ class Kernel:
     words: str = STOCK              # of its command line
     mem: str = "4G"                 # of its machine
     slow: int = 1                   # time limits are that many times as long
+    arch: Arch = AMD64
 
     @property
     def is_cloud(self):
-        """It has neither 9p nor /dev/port: it gets its root by virtiofs, and
-        its end is a power-off."""
+        """It has neither 9p nor /dev/port: it gets its root by virtiofs."""
         return self.flavour == "cloud-"
+
+    @property
+    def has_exit(self):
+        """It can end its machine by a port; else that is switched off."""
+        return not self.is_cloud and not self.arch.is_foreign
 
     @property
     def folder(self):
@@ -74,6 +80,10 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("6.1-cloud", BOOKWORM, "cloud-"),
     Kernel("6.12-rt", BACKPORTS, "rt-"),
     Kernel("6.12-cloud", BACKPORTS, "cloud-"),
+    *(Kernel(f"{name}-{a.name}", suites, root="cross", make_args=(), arch=a,
+             words="", slow=3)
+      for name, suites in (("6.1", BOOKWORM), ("6.12", BACKPORTS))
+      for a in (ARM64, S390X)),
     Kernel("debug", config=("debug.config", "debug.kasan.config"), **WATCHED),
     Kernel("kcsan", config=("debug.config", "debug.kcsan.config"), **WATCHED),
 )}
@@ -96,9 +106,9 @@ def fetched(kernel, update=False):
 
 
 def fetch(kernel, folder):
-    with apt.suites_updated(kernel.suites) as suites:
+    with apt.suites_updated(kernel.suites, arch=kernel.arch.name) as suites:
         wanted = source.packages(suites) if kernel.config else \
-            closure(suites, kernel.flavour)
+            closure(suites, kernel)
         has = os.path.exists(f"{folder}/packages") and \
             word(folder, "packages").split()
         if has == wanted and is_done(folder):
@@ -112,21 +122,25 @@ def fetch(kernel, folder):
     say(f"kernel {kernel.name}: {word(folder, 'release')} is in {folder}")
 
 
-def closure(suites, flavour):
+def closure(suites, kernel):
     """The packages of one kernel: from the meta packages down, by name, since
-    the split differs (6.x: image, headers, kbuild; 7.x: binary, modules, base)."""
-    todo = [f"linux-image-{flavour}amd64", f"linux-headers-{flavour}amd64"]
+    the split differs (6.x: image, headers, kbuild; 7.x: binary, modules, base).
+    What a build runs is this machine's, also of a kernel for another one."""
+    kind = f"-{kernel.arch.name}"
+    todo = [f"linux-{what}-{kernel.flavour}{kind[1:]}" for what in ("image", "headers")]
     found = {}
     while todo:
         pkg = todo.pop(0)
         if pkg in found:
             continue
-        found[pkg], depends = suites.newest(pkg)
+        name = pkg + kernel.arch.suffix if pkg.endswith(kind) else pkg
+        version, depends = suites.newest(name)
+        found[pkg] = f"{name}={version}"
         todo += [dep for dep in depends if re.match(
             r"linux-(image|binary|modules|headers|kbuild|base-[0-9])", dep)
             and not dep.endswith("-unsigned")]
-    wanted = [f"{p}={v}" for p, v in found.items()
-              if not p.endswith("-amd64") or re.search("-[0-9]", p)]
+    wanted = [what for pkg, what in found.items()
+              if not pkg.endswith(kind) or re.search("-[0-9]", pkg)]
     if len(wanted) < 4:
         raise Failed(f"{suites.suites[0]}: found only: {' '.join(wanted)}")
     return wanted
@@ -149,7 +163,10 @@ def unpack_debs(kernel, suites, packages, folder):
     image = f"{tmp}/boot/vmlinuz-{release}"
     if not os.path.exists(image):
         image = f"{tmp}/lib/modules/{release}/vmlinuz"
-    vmlinux.extract(image, f"{tmp}/vmlinux")
+    if kernel.arch.is_foreign:
+        shutil.copy2(image, f"{tmp}/vmlinux")
+    else:
+        vmlinux.extract(image, f"{tmp}/vmlinux")
     run("depmod", "-b", tmp, release)
     write(f"{tmp}/release", release + "\n")
     write(f"{tmp}/packages", "\n".join(packages) + "\n")

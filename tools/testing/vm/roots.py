@@ -4,12 +4,23 @@ import os
 import shutil
 
 import apt
-from cache import CACHE, Failed, digest, made, mark_done, path_of, run, say
+from cache import CACHE, TOP, Failed, digest, made, mark_done, path_of, run, say
 
 # A new one makes all roots anew
 REVISION = 1
 
-BUILD_PACKAGES = "gcc,make,kmod,sparse,pahole,bc,libc6-dev,libelf-dev"
+# What kbuild programs run in: suite, packages, by Kernel.root
+BUILDERS = {
+    "trixie": ("trixie", "gcc,make,kmod,sparse,pahole,bc,libc6-dev,libelf-dev"),
+    # gcc's cross compilers cannot be where gcc-multilib is
+    "cross": ("trixie", "gcc,make,kmod,bc,libc6-dev,libelf-dev,perl,python3,"
+              "gcc-12-aarch64-linux-gnu,gcc-14-aarch64-linux-gnu,"
+              "gcc-12-s390x-linux-gnu,gcc-14-s390x-linux-gnu,"
+              "libc6-dev-arm64-cross,libc6-dev-s390x-cross"),
+}
+# A machine's own userland, where this machine's programs do not run
+USERLAND = ("bash,busybox-static,coreutils,dash,ethtool,grep,hostname,iproute2,"
+            "kmod,libc-bin,mount,procps,python3,sed,util-linux")
 # Programs for guests.py from other suites, or that would start services where
 # they are installed: each in a root of its own.  name: suite, packages
 PROGRAMS = {
@@ -30,6 +41,8 @@ PROGRAMS = {
     "netboot": ("bookworm", "dnsmasq-base,ipxe,ovmf,u-boot-qemu"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev,"
                     "librust-serial-test-dev,librust-tempfile-dev"),
+    "arm64": ("bookworm", USERLAND, "arm64"),
+    "s390x": ("bookworm", USERLAND, "s390x"),
 }
 # Installed, with the scripts of their packages: to build packages in, and a small
 # system that boots by systemd, with what vhx's packages ask for
@@ -48,28 +61,30 @@ NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'
 NO_LISTS = '--customize-hook=rm -rf "$1"/var/cache/apt/*.bin "$1"/var/lib/apt/lists/*'
 MERGED_USR = """--setup-hook=cd "$1" && for dir in bin sbin lib lib64; do
 	mkdir -p usr/$dir && ln -sfn usr/$dir $dir || exit; done"""
-FOLDERS = """--customize-hook=cd "$1" && mkdir -p dev proc sys run tmp &&
+FOLDERS = """--customize-hook=cd "$1" && mkdir -p dev mnt proc sys run tmp &&
 	rm -rf var/cache/apt usr/share/doc usr/share/locale"""
-# The cache is bound at its own path, so that every path holds on both sides
+# Cache and checkout are bound at their own paths, which hold on both sides
 ENTER = """
-mkdir -p "$ROOT$CACHE"
-mount --bind "$CACHE" "$ROOT$CACHE"
+for path in "$CACHE" "$TOP"; do
+	mkdir -p "$ROOT$path"
+	mount --bind "$path" "$ROOT$path"
+done
 mount -t proc proc "$ROOT/proc"
 mount --bind /dev "$ROOT/dev"
 exec chroot "$ROOT" "$@"
 """
 
 
-def build_root():
-    """trixie, for kernels whose kbuild programs need its libc."""
-    key = digest(REVISION, BUILD_PACKAGES)
-    return made(path_of("roots", f"trixie-{key}"), make_build_root)
+def build_root(name="trixie"):
+    """For kernels whose kbuild programs or compilers are not this machine's."""
+    suite, packages = BUILDERS[name]
+    key = digest(REVISION, packages)
+    return made(path_of("roots", f"{name}-{key}"), make_build_root, suite, packages)
 
 
-def make_build_root(folder):
-    say("making the trixie build root")
-    debootstrap(folder, "trixie", "--variant=apt",
-                f"--include={BUILD_PACKAGES}", NO_PAPERS)
+def make_build_root(suite, packages, folder):
+    say(f"making a build root of {suite}")
+    debootstrap(folder, suite, "--variant=apt", f"--include={packages}", NO_PAPERS)
 
 
 def program_root(name):
@@ -80,16 +95,17 @@ def program_root(name):
     if name not in PROGRAMS:
         raise Failed(f"no root '{name}': one of "
                      f"{' '.join([*PROGRAMS, *INSTALLED])}")
-    suite, packages = PROGRAMS[name]
-    key = digest(REVISION, suite, packages)
-    return made(path_of("roots", f"{name}-{key}"), make_program_root, suite,
-                packages)
+    key = digest(REVISION, *PROGRAMS[name])
+    return made(path_of("roots", f"{name}-{key}"), make_program_root,
+                *PROGRAMS[name])
 
 
-def make_program_root(suite, packages, folder):
+def make_program_root(suite, packages, *more):
     """Unpacked, not installed: no script of a package runs, no service starts."""
+    *archs, folder = more
     say(f"unpacking {packages} of {suite}")
     debootstrap(folder, suite, "--variant=extract", f"--include={packages}",
+                *(f"--architectures={arch}" for arch in archs),
                 f'--aptopt=APT::Default-Release "{suite}"', MERGED_USR, FOLDERS)
 
 
@@ -120,8 +136,8 @@ def qemu(name):
 
 
 def inside(root, *argv):
-    """Words that run a command in the root "host" or "trixie"."""
+    """Words that run a command on this machine ("host") or in a build root."""
     if root == "host":
         return list(argv)
-    return ["env", f"ROOT={build_root()}", f"CACHE={CACHE}", "unshare", "-m",
-            "bash", "-euc", ENTER, "inside", *argv]
+    return ["env", f"ROOT={build_root(root)}", f"CACHE={CACHE}", f"TOP={TOP}",
+            "unshare", "-m", "bash", "-euc", ENTER, "inside", *argv]
