@@ -48,6 +48,8 @@ SHARDS = {
     ),
 }
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
+# Kernels of other architectures
+FOREIGN = ("6.1-arm64", "6.1-s390x")
 
 ALL = [
     "style", "coverage", "engine full", "engine32 6.12", "lib full", "models", "top",
@@ -69,6 +71,8 @@ ALL = [
     *(f"vhost_net_test {kernel}" for kernel in KERNELS),
     *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
+    *(f"build {kernel}" for kernel in FOREIGN),
+    "selftests 6.1-arm64",
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
       for what in ("boom", *shards)),
     "fuzz debug 120", "fuzz 6.1 60",
@@ -82,6 +86,14 @@ def machine(kernel, *needs, gib=4.2, **options):
     """What a stage that boots a kernel has to have."""
     return {"needs": [f"vm fetch {kernel}", f"vm build {kernel}", EMULATOR, *needs],
             "gib": gib, **options}
+
+
+def selftests(kernel):
+    arch = stages.arch_of(kernel)
+    if not arch:
+        return machine(kernel, "programs selftests", limit=2400, guess=400)
+    return machine(kernel, f"programs selftests {arch}", f"vm root {arch}",
+                   limit=5400, guess=900)
 
 
 def guests(kernel, accel, groups="", qemu="", _migrations=""):
@@ -145,8 +157,7 @@ KINDS = {
     "build": lambda *kernels: {"needs": [f"vm build {k}" for k in kernels],
                                "cores": 0.5},
     "smoke": lambda kernel="6.1": machine(kernel, "programs selftests"),
-    "selftests": lambda kernel: machine(kernel, "programs selftests",
-                                        limit=2400, guess=400),
+    "selftests": selftests,
     "trace": lambda kernel: machine(
         kernel, "programs selftests", f"vm root {stages.trace_root(kernel)}",
         guess=150),
@@ -185,7 +196,7 @@ KINDS = {
     "ansible": lambda kernel="6.1": machine(kernel, guess=500, limit=3000),
     "features": lambda scope="check": {"guess": 1},
     "vm": prepared,
-    "programs": lambda name: {"is_stage": False, "cores": 0.8},
+    "programs": lambda name, *arch: {"is_stage": False, "cores": 0.8},
 }
 
 
