@@ -83,9 +83,34 @@ def readme_figures():
     return bad if rows else ["README.rst has no figures"]
 
 
+PROGRAMS = {"vhx-switch": "vhx-switch/main.c", "vhx-top": "vhx-top/main.c",
+            "vhx-pin": "vhx-top/pin.c", "vhx-status": "vhx-top/status.c"}
+
+
+def options():
+    """Those of each program, long and short, are on its page, below the synopsis."""
+    bad = []
+    for program, source in PROGRAMS.items():
+        page = text_of(f"Documentation/man/{program}.8").replace(
+            "\\-", "-").split(".SH DESCRIPTION")[1]
+        found = re.findall(r'^\t{ "([\w-]+)", (?:\w+, NULL, )?(?:\'(\w)\')?',
+                           text_of(f"tools/{source}"), re.M)
+        short = re.search(r'getopt_long\(argc, argv, "([\w:]*)"',
+                          text_of(f"tools/{source}"))
+        bad += [] if found else [f"{source} has no options"]
+        for name, letter in found:
+            if not re.search(rf"^\.[BTI].*--{name}\b", page, re.M):
+                bad.append(f"{program}(8): no --{name}")
+            if letter and (not short or letter in short[1]) and \
+                    not re.search(rf"^\.B.*(?<!-)-{letter}\b", page, re.M):
+                bad.append(f"{program}(8): no -{letter}")
+    return bad
+
+
 def pages():
-    return ["README.rst", "CONTRIBUTING.rst"] + sorted(
-        str(path.relative_to(TOP)) for path in TOP.glob("Documentation/**/*.rst"))
+    return sorted(str(path.relative_to(TOP)) for pattern in
+                  ("*.rst", "Documentation/**/*.rst", "contrib/**/*.rst", "tools/**/*.rst")
+                  for path in TOP.glob(pattern))
 
 
 def links():
@@ -122,6 +147,7 @@ CASES = {
     "style.man.vhx_net_has_all_defaults_ok": defaults,
     "style.man.vhx_net_has_all_of_vhx_h_ok": ioctls,
     "style.man.vhx_net_has_all_messages_ok": diagnostics,
+    "style.man.programs_have_all_options_ok": options,
     "style.docs.module_installed_and_removed_ok": installed_and_removed,
     "style.docs.readme_figures_are_measured_ok": readme_figures,
     "style.docs.links_lead_somewhere_ok": links,
