@@ -53,8 +53,8 @@ INSTALLED = {
     "build-rpm": ("bookworm", "build-essential,kmod,libelf1,libfuse3-dev,"
                   "libjson-c-dev,libncurses-dev,pkg-config,rpm"),
     "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
-                  "libfuse3-3,libjson-c5,libncursesw6,libelf1,procps,"
-                  "python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
+                  "libfuse3-3,libjs-sphinxdoc,libjson-c5,libncursesw6,libelf1,"
+                  "procps,python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
 }
 # The hooks of mmdebstrap get the root as $1
 NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'

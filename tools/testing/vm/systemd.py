@@ -177,7 +177,8 @@ def sockets_are_of_the_group_ok(_rig):
                                    f"{SOCKETS}/{name}"], text=True, check=False,
                                   stderr=subprocess.PIPE)
             expect((is_let_in, not is_let_in),
-                   (not done.returncode, denied in done.stderr), name)
+                   (not done.returncode, denied in done.stderr),
+                   f"{name}: {done.stderr}")
         done = ask("show", "ports", user=as_user(USER, GROUP))
         expect((1, True), (done.returncode, f"{SOCKETS}/ctl: {denied}" in
                            done.stdout), done.stdout)
