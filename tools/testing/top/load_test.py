@@ -18,6 +18,7 @@ MODPROBE = """\
 name=
 for word; do name=$word; done
 [ -e {root}/fails-$name ] || {{ mkdir -p {root}/sys/module/$name/parameters; \
+echo "$name" >>{root}/ran; echo live >{root}/sys/module/$name/initstate; \
 [ $name = vhost_net ] || cp {root}/node {root}/sys/module/vhx_net/parameters; exit 0; }}
 case "$MODPROBE_OPTIONS" in *-q*) ;; *) cat {root}/fails-$name >&2;; esac
 exit 1
@@ -38,15 +39,15 @@ def install_rule():
     return re.search(r"^install vhx (.*)", read(RULES).replace("\\\n", ""), re.M)[1]
 
 
-def open_node(host, options="", shell="dash"):
+def open_node(host, options="", shell="dash", **environ):
     """What modprobe does when the node is opened: as the kernel starts it, without
     any descriptor. Return: its status, what loaded, what the log got"""
     rule = moved(host, install_rule()).replace("$CMDLINE_OPTS", options)
     if not os.path.isdir(f"{host.root}/dev/kmsg"):
         host.write("dev/kmsg", "")
     done = subprocess.run([shell, "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', shell, rule],
-                          env={**os.environ, "MODPROBE_OPTIONS": "-q"}, check=False,
-                          timeout=60)
+                          env={**os.environ, "MODPROBE_OPTIONS": "-q", **environ},
+                          check=False, timeout=60)
     log = "" if os.path.isdir(f"{host.root}/dev/kmsg") else \
         read(f"{host.root}/dev/kmsg").replace(host.root, "")
     return done.returncode, {name for name in ("vhx_net", "vhost_net") if
@@ -136,7 +137,40 @@ def another_open_was_first_silent(host):
     for shell in shells():
         prepare(host, vhx_net="modprobe: ERROR: Module already in kernel")
         host.write("sys/module/vhx_net/parameters/node", "vhost-net\n")
+        host.write("sys/module/vhx_net/initstate", "live\n")
         expect((0, {"vhx_net"}, ""), open_node(host, shell=shell))
+
+
+@case
+def in_tree_still_loading_is_waited_for(host):
+    """modprobe of a module that is loading ends when that has its node."""
+    for shell in shells():
+        prepare(host, vhx_net=REJECTED)
+        host.write("sys/module/vhost_net/initstate", "coming\n")
+        host.write("ran", "")
+        expect((0, {"vhost_net"}, ""), open_node(host, shell=shell))
+        expect("vhost_net\n", read(f"{host.root}/ran"))
+
+
+@case
+def ours_that_fails_for_another_open_falls_back(host):
+    """It fails for both, and is there while the other one tries."""
+    for shell in shells():
+        prepare(host, vhx_net=REJECTED)
+        host.write("sys/module/vhx_net/parameters/node", "vhost-net\n")
+        host.write("sys/module/vhx_net/initstate", "coming\n")
+        expect((0, {"vhx_net", "vhost_net"}), open_node(host, shell=shell)[:2])
+        if LINE not in read(f"{host.root}/run/vhx-refused"):
+            raise Failed(read(f"{host.root}/run/vhx-refused"))
+
+
+@case
+def variables_of_the_caller_are_not_taken(host):
+    """modprobe by hand, in an environment that has names of the rule's."""
+    for shell in shells():
+        prepare(host, vhx_net=REJECTED)
+        expect((1, set()), open_node(host, "strict=1", shell, node="vhost-net",
+                                     state="live", why="x", status="0")[:2])
 
 
 @case
@@ -146,6 +180,7 @@ def with_another_node_loads_both(host):
         expect((0, {"vhx_net", "vhost_net"}, ""), open_node(host, shell=shell))
         prepare(host, vhx_net="modprobe: ERROR: Module already in kernel")
         host.write("sys/module/vhx_net/parameters/node", "fast\n")
+        host.write("sys/module/vhx_net/initstate", "live\n")
         expect((0, {"vhx_net", "vhost_net"}, ""), open_node(host, shell=shell))
 
 
