@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """vhx-status on recorded folders, and its units. Prints KTAP.
 usage: status_test.py VHX-STATUS [CASE...]"""
+import importlib
 import json
 import os
 import re
@@ -11,108 +12,10 @@ import sys
 import time
 
 from folder_cases import Failed, Skip, case, expect, read, run_cases
-from tree import RUNNING, Tree
+from status_host import FILE, KREL, MAGIC, SIGNED, SOURCE, STATUS, VERSION, Host, \
+    run, status
 
-STATUS = sys.argv[1]
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
-RULES = f"{SOURCE}/etc/vhx.conf"
-MAIN = f"{SOURCE}/drivers/vhost/main.c"
-KREL = "6.1.0-57-amd64"
-MAGIC = f"{KREL} SMP preempt mod_unload modversions "
-FILE = f"lib/modules/{KREL}/updates/dkms/vhx_net.ko"
-INFO = """\
-filename:       /{file}
-version:        {version}
-srcversion:     {srcversion}
-vermagic:       {magic}
-parm:           node:Name of the device node (default vhost-net) (charp)
-parm:           features:Offered to clients (charp)
-parm:           workers:Worker threads (uint)
-parm:           busyloop:How long rings are polled (off)
-parm:           fork_from_owner_default:Workers are threads (default Y) (bool)
-"""
-SIGNED = """\
-sig_id:         PKCS#7
-signer:         DKMS module signing key
-sig_key:        7F:11
-sig_hashalgo:   sha512
-signature:      00:11:22
-\t\t33:44:55
-"""
-VERSION = subprocess.run([STATUS, "--version"], capture_output=True, text=True,
-                         check=True).stdout.split()[1]
-
-
-class Host(Tree):
-    """A host with vhx installed, and no module loaded."""
-
-    def __init__(self, root):
-        super().__init__(root)
-        self.write("proc/sys/kernel/osrelease", KREL + "\n")
-        self.write("proc/cmdline", "root=/dev/vda quiet\n")
-        self.write("sys/module/module/parameters/sig_enforce", "N\n")
-        self.write("sys/kernel/security/lockdown", "[none] integrity confidentiality\n")
-        self.write("etc/modprobe.d/vhx.conf", read(RULES))
-        self.write(f"lib/modules/{KREL}/modules.dep",
-                   "kernel/drivers/vhost/vhost_net.ko: kernel/drivers/net/tap.ko\n"
-                   "updates/dkms/vhx_net.ko: kernel/drivers/net/tap.ko\n")
-        self.write(f"lib/modules/{KREL}/kernel/drivers/vhost/vhost_net.ko", "")
-        self.write(FILE, "")
-        self.info()
-        self.write("modinfo/vhost_net", f"vermagic:       {MAGIC}\n")
-        self.write("dev/kmsg", "")
-
-    def info(self, more="", version=VERSION, srcversion="AA01", magic=MAGIC):
-        self.write("modinfo/vhx_net", INFO.format(
-            file=FILE, version=version, srcversion=srcversion, magic=magic) + more)
-
-    def load(self, name="vhx_net", taint="OE", srcversion="AA01", **params):
-        home = f"sys/module/{name}"
-        self.write(f"{home}/initstate", "live\n")
-        self.write(f"{home}/version", VERSION + "\n")
-        self.write(f"{home}/srcversion", srcversion + "\n")
-        self.write(f"{home}/taint", taint + "\n")
-        if name == "vhx_net":
-            params = {"node": "vhost-net", "workers": "1", **params}
-        for key, value in params.items():
-            self.write(f"{home}/parameters/{key}", value + "\n")
-
-    def options(self, *lines):
-        self.write("etc/modprobe.d/local.conf", "\n".join(lines) + "\n")
-
-    def refused(self, why, seconds=0):
-        """By the install rule, that long after all that is there."""
-        time.sleep(seconds or .02)
-        self.write("run/vhx-refused", f"vhx_net is not loaded ({why}): in-tree "
-                   "vhost_net serves /dev/vhost-net\n")
-
-    def guest(self, pid, name, **device):
-        ring = {**RUNNING, "ifname": f"tap{pid}", "worker": pid + 1}
-        self.process(pid, "qemu", "-name", f"guest={name}")
-        self.thread(pid, pid + 1, f"vhost-{pid}")
-        self.node(pid, 20, ring, ring, **{"features": "mrg_rxbuf version_1 ",
-                                          **device})
-
-
-def run(host, *args, program=STATUS, **options):
-    done = subprocess.run([program, "--root", host.root, *args], text=True,
-                          capture_output=True, check=False, timeout=60, **options)
-    return done.returncode, done.stdout, done.stderr
-
-
-def status(host, word, number, *codes):
-    """In all formats. Return: what --json has."""
-    returned, text, said = run(host, "--json")
-    told = json.loads(text)
-    expect((word, number, number, "", *codes),
-           (told["word"], told["status"], returned, said,
-            *(reason["code"] for reason in told["reasons"])))
-    returned, text, said = run(host)
-    expect((number, word, ""), (returned, text.splitlines()[0], said))
-    for reason in told["reasons"]:
-        if reason["text"] not in text:
-            raise Failed(f"not said: {reason['text']}")
-    return told
+importlib.import_module("status_conf")     # more cases
 
 
 # -- who serves ---------------------------------------------------------------
@@ -337,98 +240,6 @@ def secure_boot_is_told(host):
     expect(True, status(host, "ready", 0)["signatures"]["secure_boot"])
     host.write(path, "\x06\0\0\0\0")
     expect(False, status(host, "ready", 0)["signatures"]["secure_boot"])
-
-
-@case
-def bad_values_parameter(host):
-    for text in ("features=6.2", "features=", "features", "workers=3", "workers=x",
-                 "workers=1x", "busyloop=on", "busyloop_share=101",
-                 "max_iotlb_entries=0", "fork-from-owner-default=maybe",
-                 "max_mem_regions=65536", "log_lines=-1"):
-        host.options("# a line", f"options vhx-net node=vhost-net {text}")
-        told = status(host, "nobody", 1, "parameter", *(
-            ["unknown-parameter"] if text.split("=")[0] not in
-            ("features", "workers", "busyloop", "fork-from-owner-default") else []))
-        if "/etc/modprobe.d/local.conf:2: " not in told["reasons"][0]["text"]:
-            raise Failed(told["reasons"][0])
-
-
-@case
-def good_values_ready(host):
-    for text in ("features=all", "features=6.12", 'features="7.3"', "workers=0x2",
-                 "busyloop=auto", "fork_from_owner_default=n",
-                 "fork_from_owner_default", "fork_from_owner_default=off"):
-        host.options(f"options vhx_net {text}")
-        status(host, "ready", 0)
-
-
-@case
-def values_are_those_of_the_module(host):
-    """Each parameter of main.c is known here, and its words are."""
-    text = read(MAIN)
-    names = set(re.findall(r"^module_param(?:_named|_cb)?\((\w+),", text, re.M))
-    known = read(f"{SOURCE}/tools/vhx-top/setting.c")
-    expect(names - {"node"}, set(re.findall(r'^\t\{ "(\w+)", ', known, re.M)))
-    takes = re.search(r'"features=%s: take (.*?)\\n"', text)[1]
-    if f'"{takes}"' not in known:
-        raise Failed(f"features takes {takes}")
-
-
-@case
-def other_version_may_take_other_values(host):
-    host.info(version="9.9")
-    host.options("options vhx_net features=9.9")
-    status(host, "ready", 0)
-
-
-@case
-def command_line_of_the_kernel_parameter(host):
-    host.write("proc/cmdline", "quiet vhx_net.features=6.2\n")
-    told = status(host, "nobody", 1, "parameter")
-    expect("/proc/cmdline", told["configuration"]["options"][0]["where"])
-
-
-@case
-def unknown_name_is_a_note(host):
-    host.load()
-    host.options("options vhx_net colour=red")
-    status(host, "vhx", 0, "unknown-parameter")
-
-
-@case
-def no_file_no_rule(host):
-    os.unlink(f"{host.root}/etc/modprobe.d/vhx.conf")
-    status(host, "nobody", 1, "no-rule")
-    host.write("usr/lib/modprobe.d/vhx.conf", read(RULES))
-    status(host, "ready", 0)
-    # an empty one of that name takes its place
-    host.write("run/modprobe.d/vhx.conf", "")
-    status(host, "nobody", 1, "no-rule")
-
-
-@case
-def alias_of_others_no_rule(host):
-    host.write("etc/modprobe.d/aaa.conf", "alias char-major-10-238 vhost-net\n")
-    told = status(host, "nobody", 1, "no-rule")
-    if "/etc/modprobe.d/aaa.conf:1" not in told["reasons"][0]["text"]:
-        raise Failed(told["reasons"])
-
-
-@case
-def install_rule_of_the_module_blocked(host):
-    host.options("install vhx_net /bin/false")
-    status(host, "nobody", 1, "blocked")
-
-
-@case
-def strict_has_another_status(host):
-    host.options("options vhx strict=1", "options vhx_net features=6.2")
-    told = status(host, "nobody", 2, "parameter", "strict")
-    expect(True, told["configuration"]["strict"])
-    host.options("options vhx strict=1", "options vhx strict=0")
-    expect(True, status(host, "ready", 0)["configuration"]["strict"])
-    host.options("options vhx strict=0", "options vhx_net features=6.2")
-    status(host, "nobody", 1, "parameter")
 
 
 @case
