@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * modprobe.d(5). Of files with one name in several folders the first counts; all are
- * read by their names. Dashes in names of modules are the same as underscores.
+ * read by their names. Dashes in names of modules are the same as underscores; those of
+ * aliases and install rules are patterns.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,18 +162,39 @@ static void take_options(const struct pass *pass, const char *module, char *rest
 	}
 }
 
+static void block(struct conf *conf, const char *by, const char *where)
+{
+	if (*conf->blocked_where)
+		return;
+	conf->blocked_by = by;
+	text_clean(conf->blocked_where, sizeof(conf->blocked_where), where);
+}
+
+/* An alias is not followed to a module that is on the blacklist. */
+static void take_blacklist(struct conf *conf, const char *module, const char *where)
+{
+	if (!*conf->target || strcmp(module, conf->target))
+		return;
+	conf->is_off = true;
+	block(conf, "the blacklist has what opens of /dev/vhost-net load", where);
+}
+
+/* The first that fits counts. */
 static void take_rule(const struct pass *pass, const char *module, const char *rest,
 		      const char *where)
 {
 	struct conf *conf = pass->conf;
 
-	if (!strcmp(module, "vhx_net") && !*conf->blocked_where)
-		text_clean(conf->blocked_where, sizeof(conf->blocked_where), where);
-	if (strcmp(module, conf->target) || conf->has_rule)
+	if (!fnmatch(module, "vhx_net", 0))
+		block(conf, "an install rule takes the place of vhx_net", where);
+	if (!*conf->target || fnmatch(module, conf->target, 0) || conf->has_rule ||
+	    *conf->other_where)
 		return;
 	conf->has_rule = strstr(rest, "vhx_net") || strstr(rest, "vhx-net");
 	if (conf->has_rule)
 		text_clean(conf->rule_where, sizeof(conf->rule_where), where);
+	else
+		text_clean(conf->other_where, sizeof(conf->other_where), where);
 }
 
 static void take_line(const struct pass *pass, char *line, const char *where)
@@ -190,8 +213,10 @@ static void take_line(const struct pass *pass, char *line, const char *where)
 		take_options(pass, module, line, where);
 	} else if (pass->is_second && !strcmp(what, "install")) {
 		take_rule(pass, module, line, where);
+	} else if (pass->is_second && !strcmp(what, "blacklist")) {
+		take_blacklist(conf, module, where);
 	} else if (!pass->is_second && !strcmp(what, "alias") &&
-		   !strcmp(module, NODE_ALIAS) && !*conf->target) {
+		   !fnmatch(module, NODE_ALIAS, 0) && !*conf->target) {
 		target = next_word(&line);
 		if (!target)
 			return;
@@ -248,7 +273,35 @@ static void take_files(const struct pass *pass, const struct file *files, size_t
 	}
 }
 
-/* modprobe takes vhx_net.NAME=VALUE from there. */
+/* Return: what stands behind a name and an equals sign, or NULL */
+static char *value_of(char *word, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(word, name, len) || word[len] != '=' ? NULL : word + len + 1;
+}
+
+/* modprobe takes MODULE.NAME=VALUE from there, and has a blacklist; so has the kernel. */
+static void take_cmdline_word(struct conf *conf, char *word, const char *where)
+{
+	size_t len = strlen(conf->target);
+	char *list, *name;
+
+	if (!strncmp(word, "vhx_net.", 8) || !strncmp(word, "vhx-net.", 8))
+		add_setting(conf, word + 8, where);
+	else if (len && !strncmp(word, conf->target, len) && word[len] == '.')
+		take_strict(conf, word + len + 1, where);
+	list = value_of(word, "modprobe.blacklist");
+	while ((name = strsep(&list, ","))) {
+		unify(name);
+		take_blacklist(conf, name, where);
+	}
+	list = value_of(word, "module_blacklist");
+	while ((name = strsep(&list, ",")))
+		if (!strcmp(name, "vhx_net"))
+			block(conf, "module_blacklist has vhx_net", where);
+}
+
 static void take_cmdline(struct conf *conf)
 {
 	char *text = tree_text("/proc/cmdline"), *at = text, *word;
@@ -256,8 +309,7 @@ static void take_cmdline(struct conf *conf)
 	if (text)
 		text[strcspn(text, "\n")] = 0;
 	while (at && (word = next_word(&at)))
-		if (!strncmp(word, "vhx_net.", 8) || !strncmp(word, "vhx-net.", 8))
-			add_setting(conf, word + 8, "/proc/cmdline");
+		take_cmdline_word(conf, word, "/proc/cmdline");
 	free(text);
 }
 

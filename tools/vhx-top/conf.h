@@ -28,9 +28,12 @@ struct setting {
  * @target_where: of the alias
  * @has_rule: an install rule of @target loads vhx_net
  * @rule_where: of that
+ * @other_where: of another rule of @target that comes before it, or ""
  * @is_strict: nobody is to serve in place of vhx_net
  * @strict_where: of the option
- * @blocked_where: of an install rule that vhx_net itself has, or ""
+ * @blocked_where: of what keeps vhx_net from being loaded, or ""
+ * @blocked_by: what that is
+ * @is_off: nobody is loaded in its place either
  * @settings: of vhx_net, in order
  * @nr_settings: how many
  * @changed: when a file of it was changed last, ns since 1970
@@ -41,9 +44,12 @@ struct conf {
 	char target_where[160];
 	bool has_rule;
 	char rule_where[160];
+	char other_where[160];
 	bool is_strict;
 	char strict_where[160];
 	char blocked_where[160];
+	const char *blocked_by;
+	bool is_off;
 	struct setting settings[SETTINGS_MAX];
 	size_t nr_settings;
 	int64_t changed;

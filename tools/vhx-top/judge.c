@@ -177,7 +177,10 @@ static void judge_conf(struct answer *answer, const struct host *host)
 
 	if (!conf->has_rule && host_is_present(host)) {
 		reason = add(answer, "no-rule");
-		if (*conf->target)
+		if (*conf->other_where)
+			SAY(reason->text, "%s: an install rule takes the place of vhx's",
+			    conf->other_where);
+		else if (*conf->target)
 			SAY(reason->text, "%s: who opens /dev/vhost-net gets %s, and that is not vhx",
 			    conf->target_where, conf->target);
 		else
@@ -186,9 +189,8 @@ static void judge_conf(struct answer *answer, const struct host *host)
 	}
 	if (*conf->blocked_where) {
 		reason = add(answer, "blocked");
-		SAY(reason->text, "%s: an install rule takes the place of vhx_net",
-		    conf->blocked_where);
-		SAY(reason->hint, "remove that rule");
+		SAY(reason->text, "%s: %s", conf->blocked_where, conf->blocked_by);
+		SAY(reason->hint, "remove that");
 	}
 	judge_settings(answer, host);
 }
@@ -333,7 +335,7 @@ static void judge_nobody(struct answer *answer, const struct host *host)
 		return;
 	}
 	answer->status = STATUS_WARNING;
-	if (host->conf.is_strict || !host->has_in_tree)
+	if (host->conf.is_strict || host->conf.is_off || !host->has_in_tree)
 		answer->status = STATUS_CRITICAL;
 	judge_strict(answer, host);
 }

@@ -84,7 +84,43 @@ def alias_of_others_no_rule(host):
 
 @case
 def install_rule_of_the_module_blocked(host):
-    host.options("install vhx_net /bin/false")
+    for name in ("vhx_net", "vhx-*"):
+        host.options(f"install {name} /bin/false")
+        status(host, "nobody", 1, "blocked")
+
+
+@case
+def first_rule_that_fits_no_rule(host):
+    """Names of install rules, and of aliases, are patterns."""
+    host.options("install vh[x] /bin/false")
+    told = status(host, "nobody", 1, "no-rule")
+    expect("/etc/modprobe.d/local.conf:1: an install rule takes the place of vhx's",
+           told["reasons"][0]["text"])
+    host.options("alias char-major-10-* vhost-net")
+    status(host, "nobody", 1, "no-rule")
+
+
+@case
+def blacklist_of_modprobe_blocked(host):
+    """The alias leads nowhere: in-tree is not loaded either."""
+    for name in ("vhost_net", "vhx_net"):
+        host.options(f"blacklist {name}")
+        status(host, "ready", 0)
+    host.options("blacklist vhx")
+    status(host, "nobody", 2, "blocked")
+    host.options("")
+    host.write("proc/cmdline", "quiet modprobe.blacklist=floppy,vhx x\n")
+    told = status(host, "nobody", 2, "blocked")
+    if not told["reasons"][0]["text"].startswith("/proc/cmdline: "):
+        raise Failed(told["reasons"])
+
+
+@case
+def blacklist_of_the_kernel_blocked(host):
+    host.write("proc/cmdline", "module_blacklist=vhost_net,vhx_net_x\n")
+    status(host, "ready", 0)
+    host.write("proc/cmdline", "module_blacklist=floppy,vhx_net\n")
+    host.refused("Operation not permitted")
     status(host, "nobody", 1, "blocked")
 
 
@@ -93,6 +129,10 @@ def strict_has_another_status(host):
     host.options("options vhx strict=1", "options vhx_net features=6.2")
     told = status(host, "nobody", 2, "parameter", "strict")
     expect(True, told["configuration"]["strict"])
+    host.options("options vhx_net features=6.2")
+    host.write("proc/cmdline", "quiet vhx.strict=1\n")
+    status(host, "nobody", 2, "parameter", "strict")
+    host.write("proc/cmdline", "quiet\n")
     host.options("options vhx strict=1", "options vhx strict=0")
     expect(True, status(host, "ready", 0)["configuration"]["strict"])
     host.options("options vhx strict=0", "options vhx_net features=6.2")
