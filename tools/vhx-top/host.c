@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "setting.h"
 #include "text.h"
 #include "tree.h"
 
@@ -68,16 +69,16 @@ static void read_refusal(struct host *host)
 	refusal->is_old = host->conf.changed > when || host->installed.changed > when;
 }
 
-/* Of modules that serve: the one it has, else the one that it is to get. */
+/* Of modules that serve: the one it has, else the one that it is to get; the last counts. */
 static void find_node(struct host *host)
 {
 	const char *name = module_param(host->vhx.params, host->vhx.nr_params, "node");
-	size_t i;
+	size_t i = host->vhx.is_there ? 0 : host->conf.nr_settings;
 
-	for (i = 0; !name && !host->vhx.is_there && i < host->conf.nr_settings; i++)
+	while (!name && i--)
 		if (!strcmp(host->conf.settings[i].name, "node"))
 			name = host->conf.settings[i].value;
-	snprintf(host->node, sizeof(host->node), "%s", name ? name : STOCK_NAME);
+	setting_unquote(host->node, sizeof(host->node), name ? name : STOCK_NAME);
 }
 
 /* That of the kernel's own module is right. */

@@ -70,8 +70,13 @@ static bool is_taken(const struct rule *rule, const char *value)
 	return *rule->words ? is_word(rule->words, value) : is_bool(value);
 }
 
-/* The kernel drops quotes around a value. */
-static void unquote(char *to, size_t size, const char *value)
+/**
+ * setting_unquote - a value as the module gets it: the kernel drops quotes around it
+ * @to: where to
+ * @size: bytes there; what is longer is cut
+ * @value: as it was given
+ */
+void setting_unquote(char *to, size_t size, const char *value)
 {
 	size_t len = strlen(value);
 
@@ -93,7 +98,7 @@ const char *setting_refused(const char *name, const char *value)
 	char text[96];
 	size_t i;
 
-	unquote(text, sizeof(text), value);
+	setting_unquote(text, sizeof(text), value);
 	for (i = 0; i < sizeof(rules) / sizeof(*rules); i++)
 		if (!strcmp(rules[i].name, name))
 			return is_taken(&rules[i], text) ? NULL : rules[i].takes;

@@ -63,8 +63,11 @@ def on_another_node_beside(host):
 
 @case
 def to_be_on_another_node_ready(host):
-    host.options("options vhx_net node=fast")
+    host.options("options vhx_net node=slow", 'options vhx_net node="fast"')
     status(host, "ready", 0)
+    _, text, _ = run(host)
+    if "/dev/fast vhx_net will serve it" not in text:
+        raise Failed(text)
 
 
 @case
