@@ -104,10 +104,11 @@ static void set_installed(struct dkms *dkms, const char *name, const char *kerne
 			dkms->list[i].state = DKMS_INSTALLED;
 }
 
+/* 0.10 is behind 0.9. */
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct dkms_version *)a)->version,
-		      ((const struct dkms_version *)b)->version);
+	return strverscmp(((const struct dkms_version *)a)->version,
+			  ((const struct dkms_version *)b)->version);
 }
 
 /**

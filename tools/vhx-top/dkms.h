@@ -26,7 +26,7 @@ struct dkms_version {
 
 /**
  * struct dkms - all of them
- * @list: by name
+ * @list: by version
  * @nr: how many
  */
 struct dkms {

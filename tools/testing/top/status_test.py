@@ -156,9 +156,10 @@ def dkms_of_this_kernel_installed(host):
     home = f"{host.root}/var/lib/dkms/vhx"
     for version in ("0.8", "0.9"):
         os.makedirs(f"{home}/{version}/{KREL}/x86_64")
+    os.makedirs(f"{home}/0.10")
     os.symlink(f"0.9/{KREL}/x86_64", f"{home}/kernel-{KREL}-x86_64")
     os.symlink("0.8/6.1.0-1-amd64/x86_64", f"{home}/kernel-6.1.0-1-amd64-x86_64")
-    expect([("0.8", "built"), ("0.9", "installed")],
+    expect([("0.8", "built"), ("0.9", "installed"), ("0.10", "added")],
            [(one["version"], one["state"]) for one in
             status(host, "ready", 0)["dkms"]])
 
