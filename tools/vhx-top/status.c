@@ -2,6 +2,7 @@
 /* vhx-status: who serves vhost-net on this host, and why. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
 	report_fn report = report_put;
 	int status = parse(&report, argc, argv);
 
+	/* Of a parent that ignores it: nobody could wait for modinfo. */
+	signal(SIGCHLD, SIG_DFL);
 	if (!status)
 		status = look(report);
 	else if (status < 0)
