@@ -116,6 +116,7 @@ int host_read(struct host *host)
 	host->has_sysfs = is_path("/sys/module");
 	module_read_loaded(&host->vhx, "vhx_net");
 	module_read_loaded(&host->in_tree, "vhost_net");
+	host->has_node = is_path("/dev/" STOCK_NAME);
 	host->is_other = is_path("/sys/class/misc/" STOCK_NAME) ||
 		is_path("/sys/class/cuse/" STOCK_NAME);
 	module_read_installed(&host->installed, host->kernel, "vhx_net");

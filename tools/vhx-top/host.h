@@ -48,6 +48,7 @@ struct refusal {
  * @vhx: vhx_net, as it is loaded
  * @in_tree: vhost_net
  * @has_in_tree: vhost_net can be loaded, or is a part of the kernel
+ * @has_node: /dev/vhost-net is there
  * @is_other: a node vhost-net is registered, by neither of them
  * @has_sysfs: else nothing can be known
  * @installed: vhx_net, as it would be loaded
@@ -66,6 +67,7 @@ struct host {
 	struct loaded vhx;
 	struct loaded in_tree;
 	bool has_in_tree;
+	bool has_node;
 	bool is_other;
 	bool has_sysfs;
 	struct installed installed;

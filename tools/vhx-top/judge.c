@@ -316,13 +316,28 @@ static enum word serving(const struct host *host)
 		WORD_OTHER : WORD_NOBODY;
 }
 
+/* At boot it is made of modules.devname; else its module made it, and took it along. */
+static bool lacks_node(struct answer *answer, const struct host *host)
+{
+	struct reason *reason;
+
+	if (host->has_node || !host_is_present(host))
+		return false;
+	reason = add(answer, "no-node");
+	SAY(reason->text, "there is no /dev/vhost-net that could be opened");
+	SAY(reason->hint, "modprobe devname:vhost-net");
+	return true;
+}
+
 static void judge_nobody(struct answer *answer, const struct host *host)
 {
 	struct reason *reason;
-	bool is_faulty = answer->nr_reasons || !host->refusal.is_old;
+	bool is_faulty = answer->nr_reasons || !host->refusal.is_old, is_dead;
 
 	if (!answer->nr_reasons)
 		judge_refusal(answer, host);
+	is_dead = lacks_node(answer, host);
+	is_faulty |= is_dead;
 	if (!answer->nr_reasons || !is_faulty) {
 		answer->word = WORD_READY;
 		if (!host->installed.is_known) {
@@ -335,7 +350,7 @@ static void judge_nobody(struct answer *answer, const struct host *host)
 		return;
 	}
 	answer->status = STATUS_WARNING;
-	if (host->conf.is_strict || host->conf.is_off || !host->has_in_tree)
+	if (host->conf.is_strict || host->conf.is_off || is_dead || !host->has_in_tree)
 		answer->status = STATUS_CRITICAL;
 	judge_strict(answer, host);
 }

@@ -58,6 +58,7 @@ class Host(Tree):
         self.info()
         self.write("modinfo/vhost_net", f"vermagic:       {MAGIC}\n")
         self.write("dev/kmsg", "")
+        self.write("dev/vhost-net", "")
 
     def info(self, more="", version=VERSION, srcversion="AA01", magic=MAGIC):
         self.write("modinfo/vhx_net", INFO.format(

@@ -85,6 +85,15 @@ def still_loading_is_not_serving(host):
 
 
 @case
+def without_the_node_nobody(host):
+    """As after rmmod, where no static nodes are made at boot."""
+    os.unlink(f"{host.root}/dev/vhost-net")
+    status(host, "nobody", 2, "no-node")
+    host.load(node="fast")
+    status(host, "beside", 0)
+
+
+@case
 def no_sysfs_unknown(host):
     host.remove("sys")
     status(host, "unknown", 3, "no-sysfs")
