@@ -55,12 +55,15 @@ static bool is_number(const struct rule *rule, const char *value)
 	return *value && !*end && !errno && number >= rule->min && number <= rule->max;
 }
 
-/* As kstrtobool() of the kernel: "of" is the beginning of off. A name alone says yes. */
+/*
+ * As kstrtobool() of the kernel: "of" is the beginning of off. A name alone says yes.
+ * Newer kernels take enable and disable.
+ */
 static bool is_bool(const char *value)
 {
 	if (*value == 'o' || *value == 'O')
 		return value[1] && strchr("nNfF", value[1]);
-	return !*value || strchr("1yYtT0nNfF", *value);
+	return !*value || strchr("1yYtTeE0nNfFdD", *value);
 }
 
 static bool is_taken(const struct rule *rule, const char *value)

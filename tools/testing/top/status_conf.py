@@ -25,7 +25,8 @@ def bad_values_parameter(host):
 def good_values_ready(host):
     for text in ("features=all", "features=6.12", 'features="7.3"', "workers=0x2",
                  "busyloop=auto", "fork_from_owner_default=n",
-                 "fork_from_owner_default", "fork_from_owner_default=off"):
+                 "fork_from_owner_default", "fork_from_owner_default=off",
+                 "fork_from_owner_default=enabled"):
         host.options(f"options vhx_net {text}")
         status(host, "ready", 0)
 
