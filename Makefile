@@ -114,6 +114,9 @@ no-package:
 	@! [ -e '$(DESTDIR)/usr/lib/modprobe.d/vhx-dkms.conf' ] || { \
 		echo 'The package vhx-dkms is installed: apt-get purge vhx-dkms'; exit 1; }
 
+# Before anything is changed, with make -j as well.
+install-dkms install-updates: no-package
+
 install: no-package $(if $(DKMS),install-dkms,install-updates)
 	install -D -m 644 -t $(MODPROBE_D) etc/vhx.conf etc/vhx-slots.conf
 	install -D -m 644 include/uapi/linux/vhx.h $(UAPI)/vhx.h
