@@ -85,8 +85,8 @@ def as_user(uid, group):
 
 # -- udev ---------------------------------------------------------------------
 
-def start_udevd():
-    """Of the root, with its rules and those that were installed."""
+def prepare_udev():
+    """The root, with its rules and those that were installed."""
     enter = host.enter_root("system")
     root = enter[1]
     for path in ("/etc/passwd", "/etc/group"):
@@ -95,13 +95,26 @@ def start_udevd():
         os.makedirs(root + folder, exist_ok=True)
         for rule in glob.glob(f"{MADE}{folder}/*.rules"):
             host.sh("cp", rule, f"{root}{folder}/")
-    subprocess.Popen([*enter, UDEVD], stderr=subprocess.DEVNULL)
-    until(lambda: not subprocess.run([*enter, "udevadm", "control", "--ping"],
-                                     stderr=subprocess.DEVNULL,
-                                     check=False).returncode, "udevd does not answer")
     host.sh("modprobe", "tun")
-    host.sh(*enter, "udevadm", "trigger", "--action=add", "--subsystem-match=misc")
     return enter
+
+
+@contextlib.contextmanager
+def udevd(enter):
+    """With the rules that are there now: a reload may take effect after the next
+    event."""
+    with subprocess.Popen([*enter, UDEVD], stderr=subprocess.DEVNULL) as proc:
+        try:
+            until(lambda: not subprocess.run(
+                [*enter, "udevadm", "control", "--ping"],
+                stderr=subprocess.DEVNULL, check=False).returncode,
+                "udevd does not answer")
+            host.sh(*enter, "udevadm", "trigger", "--action=add",
+                    "--subsystem-match=misc")
+            settle(enter)
+            yield
+        finally:
+            proc.terminate()
 
 
 def settle(enter):
@@ -145,11 +158,12 @@ def without_the_rule_is_for_root_ok(rig):
     """What the next tests are for."""
     rule = f"{rig.enter[1]}/usr/lib/udev/rules.d/60-vhx.rules"
     os.rename(rule, rule + ".away")
-    host.sh(*rig.enter, "udevadm", "control", "--reload")
-    with module("vhost-net-vhx", rig.enter):
-        expect((0, 0o600), rights(NODE))
-    os.rename(rule + ".away", rule)
-    host.sh(*rig.enter, "udevadm", "control", "--reload")
+    try:
+        with udevd(rig.enter), module("vhost-net-vhx", rig.enter):
+            expect((0, 0o600), rights(NODE))
+    finally:
+        os.rename(rule + ".away", rule)
+        rig.udevd.enter_context(udevd(rig.enter))
 
 
 @case("udev")
@@ -326,6 +340,7 @@ def qemu_starts_without_the_line_ok(rig):
 class Rig:
     def __init__(self, enter):
         self.enter = enter
+        self.udevd = contextlib.ExitStack()
 
 
 def main(folder):
@@ -334,7 +349,7 @@ def main(folder):
     host.sh("cp", "-a", os.environ["VHX_INSTALLED"] + "/.", MADE)
     host.sh("make", "-s", "install", f"DESTDIR={MADE}", "DKMS=",
             f"MODULE={os.environ['VHX_KO']}")
-    rig = Rig(start_udevd())
+    rig = Rig(prepare_udev())
     host.sh("mount", "-t", "securityfs", "securityfs", "/sys/kernel/security")
     host.sh("mount", "--bind", "/sys/kernel/security",
             rig.enter[1] + "/sys/kernel/security")
@@ -351,6 +366,7 @@ def main(folder):
                 print(f"# {line}")
         print(f"{verdict} {number} rights.{area}.{func.__name__}", flush=True)
     failed += run_systemd(folder) != 0
+    rig.udevd.close()
     return failed > 0
 
 
