@@ -171,7 +171,7 @@ def another_name_of_the_node_ok(rig):
     with module("vhost-net-vhx", rig.enter):
         expect_rights(NODE)
         code = f"import os; os.open('{NODE}', os.O_RDWR)"
-        python = ["/usr/bin/python3", "-c", code]
+        python = ["/usr/bin/python3", "-I", "-c", code]
         host.sh(*as_user(USER, GROUP), *python)
         done = subprocess.run([*as_user(65534, 65534), *python], text=True,
                               stderr=subprocess.PIPE, check=False)

@@ -173,7 +173,7 @@ def sockets_are_of_the_group_ok(_rig):
                                       ("own", as_user(USER, GROUP), False),
                                       ("ctl", as_user(USER, GROUP), False),
                                       ("a", as_user(65534, 65534), False)):
-            done = subprocess.run([*user, "/usr/bin/python3", "-c", code,
+            done = subprocess.run([*user, "/usr/bin/python3", "-I", "-c", code,
                                    f"{SOCKETS}/{name}"], text=True, check=False,
                                   stderr=subprocess.PIPE)
             expect((is_let_in, not is_let_in),
