@@ -321,6 +321,12 @@ def without_rules_is_not_started_ok(_rig):
                                 show("ConditionResult", "vhx-pin")))
 
 
+def worker_of(pid):
+    """The number in its name is of another namespace."""
+    return next(int(tid) for tid in os.listdir(f"/proc/{pid}/task")
+                if read(f"/proc/{pid}/task/{tid}/comm").startswith("vhost-"))
+
+
 @case("pin")
 def rules_of_the_unit_ok(rig):
     """Each way of placing, with the rights that the unit has; anew at a reload."""
@@ -333,7 +339,7 @@ def rules_of_the_unit_ok(rig):
                               env={**os.environ, "VHX_MODULE": "vhx_net"})
     try:
         expect("ok", client.stdout.readline().strip())
-        tid = int(next(iter(host.workers(client.pid))))
+        tid = worker_of(client.pid)
         until(lambda: (os.sched_getaffinity(tid), os.sched_getscheduler(tid)) ==
               ({1}, os.SCHED_FIFO), "not placed")
         if not read(f"/proc/{tid}/cgroup").strip().endswith("/w"):
