@@ -367,7 +367,7 @@ def stage_selftests(kernel):
     if not os.path.exists(kept):
         kept = in_tree_tap(kernel)
     os.environ.update(VHX_IN_TREE_TAP=kept, VHX_BENCH="" if arch else build_bench())
-    is_ok, out = vm_run(f"selftests-{kernel}", "-b", "-t", "1500", kernel, "--",
+    is_ok, out = vm_run(f"selftests-{kernel}", "-b", "-t", "2100", kernel, "--",
                         "tools/testing/vm/selftests.sh", build_selftests(arch),
                         *(PORTABLE if arch else ()))
     case(f"selftests.{kernel}.kernel_log_clean_ok", is_ok)
