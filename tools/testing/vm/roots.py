@@ -51,7 +51,7 @@ INSTALLED = {
                   "gnuplot-nox,libfuse3-dev,libjson-c-dev,libncurses-dev,lintian,"
                   "linux-kbuild-6.1,mandoc,pkg-config,python3-sphinx"),
     "build-rpm": ("bookworm", "build-essential,kmod,libelf1,libfuse3-dev,"
-                  "libjson-c-dev,libncurses-dev,pkg-config,rpm"),
+                  "libjson-c-dev,libncurses-dev,pahole,pkg-config,rpm"),
     "debian-12": ("bookworm", "ccache,dbus,dkms,gcc-12,iproute2,iputils-ping,kmod,"
                   "libfuse3-3,libjs-sphinxdoc,libjson-c5,libncursesw6,libelf1,"
                   "procps,python3-minimal,python3,qemu-system-x86,systemd-sysv,udev"),
