@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dkms.h"
 #include "text.h"
@@ -48,22 +47,13 @@ static bool is_excluded(const char *version, const char *kernel)
 	return is_other;
 }
 
-static bool is_path(const char *path)
-{
-	int fd = tree_path("%s", path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 static enum dkms_state state_of(struct dkms_version *version, const char *kernel,
 				const char *name)
 {
 	char path[400], text[256], wanted[128];
 
 	snprintf(path, sizeof(path), HOME "/%s/%s", name, kernel);
-	if (is_path(path))
+	if (tree_has(path))
 		return DKMS_BUILT;
 	/* After a success DKMS moves it away; it may be of another kernel. */
 	snprintf(path, sizeof(path), HOME "/%s/build/make.log", name);

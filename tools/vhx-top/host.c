@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host.h"
 #include "setting.h"
@@ -13,15 +12,6 @@
 #define REFUSED		"/run/vhx-refused"	/* etc/vhx.conf writes it */
 #define EFI_SECURE_BOOT	"/sys/firmware/efi/efivars/" \
 	"SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-
-static bool is_path(const char *path)
-{
-	int fd = tree_path("%s", path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
 
 /* "none [integrity] confidentiality" */
 static void read_lockdown(struct signatures *signatures)
@@ -113,12 +103,12 @@ int host_read(struct host *host)
 
 	memset(host, 0, sizeof(*host));
 	read_kernel(host);
-	host->has_sysfs = is_path("/sys/module");
+	host->has_sysfs = tree_has("/sys/module");
 	module_read_loaded(&host->vhx, "vhx_net");
 	module_read_loaded(&host->in_tree, "vhost_net");
-	host->has_node = is_path("/dev/" STOCK_NAME);
-	host->is_other = is_path("/sys/class/misc/" STOCK_NAME) ||
-		is_path("/sys/class/cuse/" STOCK_NAME);
+	host->has_node = tree_has("/dev/" STOCK_NAME);
+	host->is_other = tree_has("/sys/class/misc/" STOCK_NAME) ||
+		tree_has("/sys/class/cuse/" STOCK_NAME);
 	module_read_installed(&host->installed, host->kernel, "vhx_net");
 	read_vermagic(host);
 	read_signatures(&host->signatures);

@@ -59,15 +59,6 @@ static void read_params(struct loaded *loaded, const char *name)
 	qsort(loaded->params, loaded->nr_params, sizeof(*loaded->params), by_name);
 }
 
-static bool is_path(const char *path)
-{
-	int fd = tree_path("%s", path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 /**
  * module_read_loaded - what the kernel says of a module
  * @loaded: is filled
@@ -80,7 +71,7 @@ void module_read_loaded(struct loaded *loaded, const char *name)
 
 	memset(loaded, 0, sizeof(*loaded));
 	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	loaded->is_there = is_path(path);
+	loaded->is_there = tree_has(path);
 	if (!loaded->is_there)
 		return;
 	snprintf(path, sizeof(path), "/sys/module/%s/initstate", name);
@@ -184,7 +175,7 @@ static void find_unlisted(struct installed *installed, const char *kernel,
 			snprintf(installed->path, sizeof(installed->path),
 				 "/lib/modules/%s/%s/%s.ko%s", kernel, folders[i],
 				 name, ends[k]);
-			installed->is_unlisted = is_path(installed->path);
+			installed->is_unlisted = tree_has(installed->path);
 			if (installed->is_unlisted)
 				return;
 		}
@@ -343,7 +334,7 @@ void module_read_installed(struct installed *installed, const char *kernel,
 		find_unlisted(installed, kernel, name);
 	if (!*installed->path)
 		return;
-	installed->is_missing = !is_path(installed->path);
+	installed->is_missing = !tree_has(installed->path);
 	installed->changed = tree_changed("%s", installed->path);
 	listed = tree_changed("/lib/modules/%s/modules.dep", kernel);
 	if (listed > installed->changed)

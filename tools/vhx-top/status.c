@@ -29,7 +29,7 @@ static const char usage[] =
 	"  --check      what is wrong, in few lines; nothing is where vhx is not installed\n"
 	"  --root DIR   read DIR/proc, DIR/sys and so on, recorded elsewhere\n"
 	"First line: vhx, ready, beside, in-tree, other, nobody or unknown.\n"
-	"Exit status: 0 vhx_net serves or will, 1 in-tree does, 2 nobody can, 3 not known.\n"
+	"Exit status: 0 vhx_net serves or will, 1 another does, 2 nobody can, 3 not known.\n"
 	"vhx-status(8) explains them.\n";
 
 /* Return: the status to end with */

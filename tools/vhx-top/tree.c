@@ -220,6 +220,21 @@ int tree_path(const char *path, ...)
 }
 
 /**
+ * tree_has - whether a file, a folder or a node is there
+ * @path: from the root on
+ *
+ * Return: whether it is, and can be seen
+ */
+bool tree_has(const char *path)
+{
+	int fd = tree_path("%s", path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/**
  * tree_changed - when a file, or what stands of it in its folder, was changed
  * @path: of the file, a format
  *

@@ -18,6 +18,7 @@ char *tree_text(const char *path, ...) TREE_PATH(1);
 int tree_link(char *target, size_t size, const char *path, ...) TREE_PATH(3);
 DIR *tree_dir(const char *path, ...) TREE_PATH(1);
 int tree_path(const char *path, ...) TREE_PATH(1);
+bool tree_has(const char *path);
 int64_t tree_changed(const char *path, ...) TREE_PATH(1);
 int tree_number(const struct dirent *entry);
 
