@@ -11,33 +11,13 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
+from folder_cases import Failed, Skip, case, expect, run_cases
 from tree import KTHREAD, RUNNING, Tree
 
 TOP = sys.argv[1]
 QEMU = "qemu-system-x86_64"
-CASES = []
-
-
-class Failed(Exception):
-    """What is not as it should be."""
-
-
-class Skip(Exception):
-    """Why a case could not be run."""
-
-
-def case(func):
-    CASES.append(func)
-    return func
-
-
-def expect(want, got):
-    if want != got:
-        raise Failed(f"expected {want}, got {got}")
 
 
 def run(tree, *args, **options):
@@ -556,26 +536,5 @@ def unknown_terminal_error(tree):
         term.wait("is not known", "status 1")
 
 
-# -- running ------------------------------------------------------------------
-
-def main():
-    cases = [func for func in CASES if not sys.argv[2:] or
-             func.__name__ in sys.argv[2:]]
-    print(f"KTAP version 1\n1..{len(cases)}", flush=True)
-    failed = 0
-    for number, func in enumerate(cases, 1):
-        result, reason = "ok", ""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                func(Tree(folder))
-            except Skip as why:
-                reason = f" # SKIP {why}"
-            except Exception:   # pylint: disable=broad-except
-                result = "not ok"
-                failed += 1
-                print("# " + traceback.format_exc().strip().replace("\n", "\n# "))
-        print(f"{result} {number} top.tree.{func.__name__}{reason}", flush=True)
-    return bool(failed)
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(run_cases("top.tree", Tree, sys.argv[2:]))

@@ -15,7 +15,7 @@ import sys
 
 import host
 from install import NODE, expect, hide_modules, loaded, make_static_nodes, \
-    open_node, sh, unload
+    open_node, run_steps, sh, unload
 
 TOP = os.getcwd()
 CONF = "/etc/modprobe.d/vhx-ansible.conf"
@@ -123,26 +123,11 @@ def damaged_module_is_rolled_back_ok():
 
 
 def main():
-    only = sys.argv[1:]
-    steps = [s for s in STEPS if not only or s.__name__ in only]
     hide_modules()
     make_static_nodes()
     with open("/tmp/vhx-hosts", "w") as file:
         file.write("[vhx]\nlocalhost\n")
-    print("TAP version 13")
-    print(f"1..{len(steps)}", flush=True)
-    failed = 0
-    for number, func in enumerate(steps, 1):
-        verdict = "ok"
-        try:
-            func()
-        except Exception as err:    # a step's failure is its verdict
-            verdict = "not ok"
-            failed += 1
-            for line in f"{type(err).__name__}: {err}".splitlines():
-                print(f"# {line}")
-        print(f"{verdict} {number} ansible.role.{func.__name__}", flush=True)
-    return failed > 0
+    return run_steps("ansible.role", STEPS)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import threading
 
 import host
 from install import (ADDR, MANY, NODE, SLOTS, expect, guest, hide_modules, loaded,
-                     open_node, refuse_many_slots, sh, unload)
+                     open_node, refuse_many_slots, run_steps, sh, unload)
 
 DEBS = os.environ["VHX_DEBS"]
 # libvhx-dev asks for packages that the system does not have
@@ -195,26 +195,11 @@ def purge_leaves_nothing_ok():
 
 
 def main():
-    only = sys.argv[1:]
-    steps = [s for s in STEPS if not only or s.__name__ in only]
     shutil.copytree(os.environ["VHX_CCACHE"], "/var/cache/ccache")
     hide_modules()
     host.modprobe_kvm()
     host.make_bridge()
-    print("TAP version 13")
-    print(f"1..{len(steps)}", flush=True)
-    failed = 0
-    for number, func in enumerate(steps, 1):
-        verdict = "ok"
-        try:
-            func()
-        except Exception as err:    # a step's failure is its verdict
-            verdict = "not ok"
-            failed += 1
-            for line in f"{type(err).__name__}: {err}".splitlines():
-                print(f"# {line}")
-        print(f"{verdict} {number} deb.debian-12.{func.__name__}", flush=True)
-    return failed > 0
+    return run_steps("deb.debian-12", STEPS)
 
 
 if __name__ == "__main__":

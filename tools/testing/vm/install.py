@@ -19,7 +19,8 @@ import sys
 import host
 import install_status
 from guest import Guest, GuestError, Net
-from installed import CONF, KREL, NODE, SLOTS_CONF, expect, loaded, open_node, sh, unload
+from installed import (CONF, KREL, NODE, SLOTS_CONF, expect, loaded, open_node,
+                       run_steps, sh, unload)
 
 STEPS = []
 # What the steps load. depmod reads every module there is, for minutes under
@@ -229,25 +230,10 @@ def version():
 
 
 def main():
-    only = sys.argv[1:]
-    steps = [s for s in STEPS if not only or s.__name__ in only]
     hide_modules()
     host.modprobe_kvm()
     host.make_bridge()
-    print("TAP version 13")
-    print(f"1..{len(steps)}", flush=True)
-    failed = 0
-    for number, func in enumerate(steps, 1):
-        verdict = "ok"
-        try:
-            func()
-        except Exception as err:    # a step's failure is its verdict
-            verdict = "not ok"
-            failed += 1
-            for line in f"{type(err).__name__}: {err}".splitlines():
-                print(f"# {line}")
-        print(f"{verdict} {number} install.dkms.{func.__name__}", flush=True)
-    return failed > 0
+    return run_steps("install.dkms", STEPS)
 
 
 if __name__ == "__main__":
