@@ -136,12 +136,21 @@ bool host_is_present(const struct host *host)
 	       host->dkms.nr;
 }
 
-/* Whether another vhx_net is installed than the one that is loaded. */
+static bool differ(const char *loaded, const char *installed)
+{
+	return *loaded && *installed && strcmp(loaded, installed);
+}
+
+/*
+ * Whether another vhx_net is installed than the one that is loaded. The sources
+ * alone do not tell: two versions may have the same.
+ */
 bool host_has_upgrade(const struct host *host)
 {
 	const struct installed *installed = &host->installed;
+	const struct loaded *vhx = &host->vhx;
 
-	return host->vhx.is_there && installed->is_readable &&
-	       *host->vhx.srcversion && *installed->srcversion &&
-	       strcmp(host->vhx.srcversion, installed->srcversion);
+	return vhx->is_there && installed->is_readable &&
+	       (differ(vhx->version, installed->version) ||
+		differ(vhx->srcversion, installed->srcversion));
 }

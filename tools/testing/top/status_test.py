@@ -303,6 +303,13 @@ def newer_one_installed_upgrade(host):
     expect(True, status(host, "vhx", 0, "upgrade")["upgrade_pending"])
 
 
+@case
+def newer_one_of_the_same_sources_upgrade(host):
+    host.load()
+    host.info(version="9.9.9")
+    expect(True, status(host, "vhx", 0, "upgrade")["upgrade_pending"])
+
+
 # -- who may see what, and bad input ------------------------------------------
 
 @case
