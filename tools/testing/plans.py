@@ -48,13 +48,20 @@ SHARDS = {
     ),
 }
 FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
-# Kernels of other architectures
-FOREIGN = ("6.1-arm64", "6.1-s390x")
+
+
+def headers(series):
+    """A stage that builds for all packages of headers of a series."""
+    return " ".join(["build", *(
+        "-".join(filter(None, (series, flavour, arch)))
+        for arch in ("", "arm64") for flavour in ("", "rt", "cloud"))])
+
 
 ALL = [
     "style", "coverage", "engine full", "engine32 6.12", "lib full", "models", "top",
     *(f"top {kernel}" for kernel in KERNELS),
-    "build 6.1", "build 6.12", "build 7.3",
+    *(headers(series) for series in (*KERNELS, "6.12-trixie", "7.2")),
+    "build 6.1-s390x",
     *(f"selftests {kernel}" for kernel in KERNELS),
     *(f"trace {kernel}" for kernel in KERNELS),
     "guests 6.12 kvm migrate,viommu,migrate-packed,viommu-packed",
@@ -69,9 +76,7 @@ ALL = [
     "rights", "rights 6.12",
     "libvirt 6.1", "libvirt 6.12", "netboot 6.12",
     *(f"vhost_net_test {kernel}" for kernel in KERNELS),
-    *(f"build {kernel}" for kernel in FLAVOURS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
-    *(f"build {kernel}" for kernel in FOREIGN),
     "selftests 6.1-arm64",
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
       for what in ("boom", *shards)),

@@ -36,8 +36,8 @@ PORTABLE = ("ioctl_test", "rx_test", "tx_test", "packed_test", "rings_test")
 PROBES = {
     "6.1": "TUN_XDP_HDR",
     "6.12": "EVENTFD_SIGNAL_ONE TUN_XDP_HDR VHOST_TASK",
-    "7.3": "EVENTFD_SIGNAL_ONE TUN_WAKE_QUEUE "
-           "UDP_TUNNEL VHOST_TASK",
+    "7.2": "EVENTFD_SIGNAL_ONE UDP_TUNNEL VHOST_TASK",
+    "7.3": "EVENTFD_SIGNAL_ONE TUN_WAKE_QUEUE UDP_TUNNEL VHOST_TASK",
 }
 
 

@@ -112,7 +112,11 @@ def mirror(suite):
 def deb_line(suite):
     """A line for sources.list; none for a security suite without a mirror."""
     uri = mirror(suite)
-    return f"deb [signed-by={KEYRING}] {uri} {suite} main" if uri else None
+    options = f"signed-by={KEYRING}"
+    if suite == "forky":
+        # its indexes hold for a week, and a mirror may stand still for longer
+        options += " check-valid-until=no"
+    return f"deb [{options}] {uri} {suite} main" if uri else None
 
 
 # -- packages of other suites -------------------------------------------------

@@ -42,6 +42,7 @@ class Kernel:
     mem: str = "4G"                 # of its machine
     slow: int = 1                   # time limits are that many times as long
     arch: Arch = AMD64
+    has_image: bool = True          # else it is there to be compiled for only
 
     @property
     def is_cloud(self):
@@ -59,12 +60,14 @@ class Kernel:
         if self.config:
             key = source.key(self)
         else:
-            key = digest(REVISION, *self.suites, path_of())
+            what = () if self.has_image else ("headers",)
+            key = digest(REVISION, *self.suites, *what, path_of())
         return path_of("kernels", f"{self.name}-{key}")
 
 
 BOOKWORM = ("bookworm", "bookworm-security")
 BACKPORTS = ("bookworm-backports",)
+TRIXIE = ("trixie", "trixie-security")
 WATCHED = {
     "suites": BACKPORTS,
     "make_args": ("CC=gcc-12", "KCFLAGS=-g"),
@@ -72,7 +75,29 @@ WATCHED = {
     "mem": "6G",
     "slow": 6,
 }
+# Of each series amd64 and arm64, plain, realtime and cloud: suites, roots
+SERIES = {
+    "6.1": (BOOKWORM, "host", "cross"),
+    "6.12": (BACKPORTS, "host", "cross"),
+    "6.12-trixie": (TRIXIE, "trixie", "cross"),
+    "7.2": (("forky",), "forky", "forky"),
+    "7.3": (("trixie-backports",), "trixie", "cross"),
+}
+
+
+def header_kernels():
+    """Rows for packages of headers."""
+    for series, (suites, *roots) in SERIES.items():
+        for arch, root in zip((AMD64, ARM64), roots):
+            for flavour in ("", "rt-", "cloud-"):
+                name = "-".join(filter(None, [
+                    series, flavour[:-1], arch.name if arch.is_foreign else ""]))
+                yield Kernel(name, suites, flavour, root=root, make_args=(),
+                             arch=arch, has_image=False)
+
+
 KERNELS = {kernel.name: kernel for kernel in (
+    *header_kernels(),                     # what follows has more, where both have it
     Kernel("6.1", BOOKWORM),
     Kernel("6.12", BACKPORTS),
     Kernel("7.3", ("trixie-backports",), root="trixie"),
@@ -127,7 +152,8 @@ def closure(suites, kernel):
     the split differs (6.x: image, headers, kbuild; 7.x: binary, modules, base).
     What a build runs is this machine's, also of a kernel for another one."""
     kind = f"-{kernel.arch.name}"
-    todo = [f"linux-{what}-{kernel.flavour}{kind[1:]}" for what in ("image", "headers")]
+    kinds = ["image", "headers"] if kernel.has_image else ["headers"]
+    todo = [f"linux-{what}-{kernel.flavour}{kind[1:]}" for what in kinds]
     found = {}
     while todo:
         pkg = todo.pop(0)
@@ -141,7 +167,7 @@ def closure(suites, kernel):
             and not dep.endswith("-unsigned")]
     wanted = [what for pkg, what in found.items()
               if not pkg.endswith(kind) or re.search("-[0-9]", pkg)]
-    if len(wanted) < 4:
+    if len(wanted) < 2 + len(kinds):
         raise Failed(f"{suites.suites[0]}: found only: {' '.join(wanted)}")
     return wanted
 
@@ -160,20 +186,25 @@ def unpack_debs(kernel, suites, packages, folder):
         os.makedirs(f"{tmp}/lib", exist_ok=True)
         os.rename(f"{tmp}/usr/lib/modules", f"{tmp}/lib/modules")
     release, = os.listdir(f"{tmp}/lib/modules")
-    image = f"{tmp}/boot/vmlinuz-{release}"
-    if not os.path.exists(image):
-        image = f"{tmp}/lib/modules/{release}/vmlinuz"
-    if kernel.arch.is_foreign:
-        shutil.copy2(image, f"{tmp}/vmlinux")
-    else:
-        vmlinux.extract(image, f"{tmp}/vmlinux")
-    run("depmod", "-b", tmp, release)
+    if kernel.has_image:
+        put_image(kernel, tmp, release)
     write(f"{tmp}/release", release + "\n")
     write(f"{tmp}/packages", "\n".join(packages) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(tmp, folder)
     put_links(folder, release)
     mark_done(folder)
+
+
+def put_image(kernel, folder, release):
+    image = f"{folder}/boot/vmlinuz-{release}"
+    if not os.path.exists(image):
+        image = f"{folder}/lib/modules/{release}/vmlinuz"
+    if kernel.arch.is_foreign:
+        shutil.copy2(image, f"{folder}/vmlinux")
+    else:
+        vmlinux.extract(image, f"{folder}/vmlinux")
+    run("depmod", "-b", folder, release)
 
 
 def put_links(folder, release):

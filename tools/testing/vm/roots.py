@@ -13,10 +13,12 @@ REVISION = 1
 BUILDERS = {
     "trixie": ("trixie", "gcc,make,kmod,sparse,pahole,bc,libc6-dev,libelf-dev"),
     # gcc's cross compilers cannot be where gcc-multilib is
-    "cross": ("trixie", "gcc,make,kmod,bc,libc6-dev,libelf-dev,perl,python3,"
+    "cross": ("trixie", "gcc,make,kmod,pahole,bc,libc6-dev,libelf-dev,perl,python3,"
               "gcc-12-aarch64-linux-gnu,gcc-14-aarch64-linux-gnu,"
               "gcc-12-s390x-linux-gnu,gcc-14-s390x-linux-gnu,"
               "libc6-dev-arm64-cross,libc6-dev-s390x-cross"),
+    "forky": ("forky", "gcc,make,kmod,pahole,bc,libc6-dev,libelf-dev,perl,python3,"
+              "gcc-aarch64-linux-gnu,libc6-dev-arm64-cross"),
 }
 # A machine's own userland, where this machine's programs do not run
 USERLAND = ("bash,busybox-static,coreutils,dash,ethtool,grep,hostname,iproute2,"
