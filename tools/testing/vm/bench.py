@@ -6,7 +6,7 @@ import time
 import traceback
 
 import host
-from guest import Guest, GuestError, GuestTimeout, Net
+from guest import PATIENCE, Guest, GuestError, GuestTimeout, Net
 
 MAC = "52:54:00:77:00:{:02x}"
 
@@ -109,7 +109,7 @@ class Bench:
         self.opts = opts
         self.secs = 1 if opts.accel == "kvm" else 3
         self.size = (4 << 20) if opts.accel == "kvm" else (1 << 20)
-        self.slow = host.SLOW
+        self.slow = host.SLOW * PATIENCE
         self.guests = []
         self.taps = []
 

@@ -21,6 +21,9 @@ import time
 
 TUNSETIFF = 0x400454ca
 IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x2, 0x1000, 0x100, 0x4000
+# Deadlines are that many times as long
+PATIENCE = float(os.environ.get("VHX_SLOW", 1))
+
 
 class GuestError(Exception):
     """The guest, or QEMU, did not do what it was told."""
@@ -159,7 +162,7 @@ class Guest:
         self.dir = tempfile.mkdtemp(prefix=f"vhx-{name}-")
         self.console = os.path.join(self.dir, "console.txt")
         # both under two levels of emulation; a TCG guest has no help at all
-        self.patience = 60 if accel == "kvm" else 300
+        self.patience = PATIENCE * (60 if accel == "kvm" else 300)
 
     def __enter__(self):
         self.start()
@@ -277,7 +280,7 @@ class Guest:
 
     def start_once(self):
         """QEMU, then the guest up to its first word and to its last."""
-        patience = 120 if self.snapshot else self.patience
+        patience = PATIENCE * 120 if self.snapshot else self.patience
         deadline = time.monotonic() + patience
         self.launch(deadline)
         if self.snapshot:

@@ -18,6 +18,8 @@ import threading
 import time
 import urllib.request
 
+from guest import PATIENCE
+
 ADDR = "10.77.0.1"
 BRIDGE = "vhxbr0"
 IN_TREE = "vhost_net"
@@ -267,7 +269,7 @@ def ping(addr, count=5, size=56):
 
 def wait_ping(addr, secs=30, size=56):
     """Until the first answer of a guest that comes back."""
-    deadline = time.monotonic() + secs
+    deadline = time.monotonic() + secs * PATIENCE
     while subprocess.run(["ping", "-q", "-c", "1", "-W", str(SLOW), "-s",
                           str(size), addr], check=False,
                          stdout=subprocess.DEVNULL).returncode:
@@ -280,7 +282,7 @@ def iperf(addr, secs, *options):
     argv = ["iperf3", "-c", addr, "-t", str(secs), "-J", "--connect-timeout",
             str(10000 * SLOW), *options]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True,
-                          timeout=secs + 30 + 30 * SLOW, check=False)
+                          timeout=PATIENCE * (secs + 30 + 30 * SLOW), check=False)
     return iperf_end(done.stdout)
 
 
