@@ -55,16 +55,38 @@ def put_program(name, root):
         shutil.copy2(os.path.realpath(lib), root + lib)
 
 
-def make_initramfs(folder, init, modules, programs, busybox, path):
+def put_foreign_program(name, root, arch):
+    """The same of another architecture, whose dynamic linker cannot be asked: what
+    its files name. libc names the linker, which is looked for in the same place."""
+    system = roots.program_root(arch.name)
+    program = shutil.which(name, path=f"{system}/usr/bin:{system}/usr/sbin")
+    shutil.copy2(program, f"{root}/bin")
+    todo = [program]
+    while todo:
+        needed = output("readelf", "-dW", todo.pop())
+        for lib in re.findall(r"\(NEEDED\).*\[(\S+)\]", needed):
+            if not os.path.exists(f"{root}/lib/{lib}"):
+                os.makedirs(f"{root}/lib", exist_ok=True)
+                shutil.copy2(f"{system}/usr/lib/{arch.triplet}/{lib}", f"{root}/lib")
+                todo.append(f"{root}/lib/{lib}")
+
+
+def make_initramfs(kernel, init, modules, programs, path):
+    is_foreign = kernel.arch.is_foreign
     root = path + ".d"
     shutil.rmtree(root, ignore_errors=True)
     for name in ("bin", "proc", "sys", "dev", "tmp", "root", "lower", "upper"):
         os.makedirs(f"{root}/{name}")
+    busybox = f"{roots.program_root(kernel.arch.name)}/bin/busybox" \
+        if is_foreign else shutil.which("busybox")
     shutil.copy2(busybox, f"{root}/bin/busybox")
     shutil.copy2(os.path.join(VMDIR, init), f"{root}/init")
-    put_modules(folder, root, modules)
+    put_modules(kernels.fetched(kernel), root, modules)
     for name in programs:
-        put_program(name, root)
+        if is_foreign:
+            put_foreign_program(name, root, kernel.arch)
+        else:
+            put_program(name, root)
     names = sorted(os.path.relpath(os.path.join(where, name), root)
                    for where, dirs, files in os.walk(root)
                    for name in dirs + files)
@@ -77,13 +99,12 @@ def make_initramfs(folder, init, modules, programs, busybox, path):
 
 
 def initramfs(kernel, init, modules, programs=()):
-    folder = kernels.fetched(kernel)
-    key = digest(REVISION, modules, read(VMDIR, init),
-                 *(output(name, "--version") for name in programs))
-    busybox = f"{roots.program_root(kernel.arch.name)}/bin/busybox" \
-        if kernel.arch.is_foreign else shutil.which("busybox")
-    return made(f"{folder}/{init}-{key}.cpio", make_initramfs, folder, init,
-                modules, programs, busybox)
+    # the root's name says of what it is
+    versions = [roots.program_root(kernel.arch.name)] if kernel.arch.is_foreign else \
+        [output(name, "--version") for name in programs]
+    key = digest(REVISION, modules, read(VMDIR, init), *versions)
+    return made(f"{kernels.fetched(kernel)}/{init}-{key}.cpio", make_initramfs, kernel,
+                init, modules, programs)
 
 
 def l1_initramfs(kernel):

@@ -43,7 +43,8 @@ PROGRAMS = {
     "netboot": ("bookworm", "dnsmasq-base,ipxe,ovmf,u-boot-qemu"),
     "rust-trixie": ("trixie", "cargo,gcc,libc6-dev,librust-vhost-dev,"
                     "librust-serial-test-dev,librust-tempfile-dev"),
-    "arm64": ("bookworm", USERLAND, "arm64"),
+    # with what guests need
+    "arm64": ("bookworm", f"{USERLAND},iperf3,iputils-ping,qemu-system-arm", "arm64"),
     "s390x": ("bookworm", USERLAND, "s390x"),
 }
 # Installed, with the scripts of their packages: to build packages in, and a small
