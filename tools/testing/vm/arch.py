@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Architectures of the rig: names, and what QEMU needs to be such a machine."""
 import dataclasses
+import os
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,9 +12,12 @@ class Arch:
     kernel: str = ""                # ARCH= of a kernel's make
     triplet: str = ""               # of its cross compiler
     qemu: str = "qemu-system-x86_64"
-    machine: tuple = ()             # words for that
+    machine: str = ""               # -M; that of amd64 is in boot.py
+    cpu: str = "max"                # under Debian 12's own QEMU
     virtio: str = "pci"             # bus of its devices: virtio-9p-pci
     console: str = "ttyS0"
+    words: str = ""                 # of the kernel's command line
+    guest_machine: str = ""         # a name in guest.MACHINES; none: no guests
 
     @property
     def is_foreign(self):
@@ -32,11 +36,19 @@ class Arch:
             if self.is_foreign else ()
 
 
-AMD64 = Arch("amd64")
+# What Debian 12's QEMU makes of cmpxchg16b is in README.rst
+AMD64 = Arch("amd64", cpu="max,-cx16", words="tsc=reliable no_timer_check",
+             guest_machine="q35")
 # All that a processor can have, PAN among it: an access to user memory outside of
 # its window faults. Signed pointers by QEMU's own method: the real one is slow.
 ARM64 = Arch("arm64", "arm64", "aarch64-linux-gnu", "qemu-system-aarch64",
-             ("-M", "virt,gic-version=3", "-cpu", "max,pauth-impdef=on"),
-             console="ttyAMA0")
+             "virt-7.2,gic-version=3", "max,pauth-impdef=on", console="ttyAMA0",
+             guest_machine="virt")
 S390X = Arch("s390x", "s390", "s390x-linux-gnu", "qemu-system-s390x",
-             ("-M", "s390-ccw-virtio", "-cpu", "max"), "ccw", "ttysclp0")
+             "s390-ccw-virtio", virtio="ccw", console="ttysclp0")
+
+
+def of_guests():
+    """That of VHX_GUEST_VMLINUX (vm run -g)."""
+    name = os.environ.get("VHX_GUEST_ARCH", AMD64.name)
+    return next(arch for arch in (AMD64, ARM64, S390X) if arch.name == name)

@@ -50,7 +50,6 @@ TURNS = (b"netdev_add hubport,id=turns,hubid=0\n"
 # calibration under emulation
 WORDS = ("loglevel=5 log_buf_len=4M panic=-1 oops=panic "
          "mitigations=off nokaslr random.trust_cpu=on audit=0")
-X86_WORDS = "tsc=reliable no_timer_check"
 RESULTS = ("status", "dmesg.txt", "stdout.txt", "console.txt", "verdict",
            "retried", "console-died.txt", "registers.txt", ".alive", ".timeout")
 
@@ -151,7 +150,7 @@ def machine(job):
     own = os.environ.get("VHX_QEMU", "").split()
     arch = job.kernel.arch
     if arch.is_foreign:
-        return [*(own or [arch.qemu]), *arch.machine,
+        return [*(own or [arch.qemu]), "-M", arch.machine, "-cpu", arch.cpu,
                 "-accel", "tcg,thread=multi,tb-size=512"]
     return [*(own or roots.qemu(plugin.EMULATOR if job.plugin else EMULATOR)),
             *(["-plugin", job.plugin] if job.plugin else []),
@@ -164,8 +163,8 @@ def words(job, folder):
     kernel = job.kernel
     yield f"console={kernel.arch.console}"
     yield WORDS
+    yield kernel.arch.words
     if not kernel.arch.is_foreign:
-        yield X86_WORDS
         yield "nowatchdog" if job.is_counting else f"tsc_early_khz={tsc.khz()}"
     yield kernel.words
     yield f"vhx.init={VMDIR}/l1-init"

@@ -108,6 +108,7 @@ def environment(opts, kernel):
     if "g" in opts:
         guest = kernels.find(opts["g"][-1])
         env["VHX_GUEST"] = guest.name
+        env["VHX_GUEST_ARCH"] = guest.arch.name
         env["VHX_GUEST_VMLINUX"] = f"{kernels.fetched(guest)}/vmlinux"
         env["VHX_GUEST_INITRD"] = images.guest_initramfs(guest)
         if "T" in opts:

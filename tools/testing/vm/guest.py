@@ -2,8 +2,8 @@
 """Guests for the rig: a Debian kernel in QEMU on taps served by a vhost node.
 
 Runs inside L1 (vm run -g K), where VHX_GUEST_VMLINUX and VHX_GUEST_INITRD name
-kernel and initramfs.  Commands and their status travel over a virtio-serial
-port (see l2-initramfs), never over a console.
+kernel and initramfs, and VHX_GUEST_ARCH their architecture.  Commands and their
+status travel over a virtio-serial port (see l2-initramfs), never over a console.
 """
 import base64
 import dataclasses
@@ -18,6 +18,8 @@ import struct
 import subprocess
 import tempfile
 import time
+
+import arch
 
 TUNSETIFF = 0x400454ca
 IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE, IFF_VNET_HDR = 0x2, 0x1000, 0x100, 0x4000
@@ -119,6 +121,7 @@ SLOTS = [word for i in range(100) for word in (
 MACHINES = {
     "microvm": ("microvm,pcie=on,rtc=on", [], "reboot=t"),
     "q35": ("q35,hpet=off", [], "reboot=a"),
+    "virt": (arch.ARM64.machine, [], ""),
     "slots": ("q35,hpet=off", [], "reboot=a acpi_no_memhotplug"),
     "viommu": ("q35,hpet=off,kernel-irqchip=split", VIOMMU,
                "reboot=a intel_iommu=on iommu.strict=1"),
@@ -137,11 +140,13 @@ class Guest:
     for a newer QEMU, whose microvm does not come up under KVM on emulated SVM.
     """
     retries = 0                     # of all guests: reported at the end
-    qemu = ["qemu-system-x86_64"]
+    qemu = []                       # words; none: of its architecture
 
     def __init__(self, nets, accel="kvm", machine=None, name="guest", cpus=1,
                  mem="256M", log=None, snapshot=None, incoming=None,
                  is_shared=False, is_held=False):
+        self.arch = arch.of_guests()
+        self.qemu = self.qemu or [self.arch.qemu]
         self.is_held = is_held
         self.is_shared = is_shared or any(net.user for net in nets)
         self.nets, self.accel, self.snapshot = nets, accel, snapshot
@@ -154,7 +159,7 @@ class Guest:
         self.kick = ",modern-pio-notify=on" if accel == "kvm" and \
             not is_old_kvm else ""
         is_quick = is_old_kvm and len(self.qemu) == 1
-        self.machine = machine or ("microvm" if is_quick else "q35")
+        self.machine = machine or ("microvm" if is_quick else self.arch.guest_machine)
         self.name, self.cpus, self.mem, self.log = name, cpus, mem, log
         self.proc = self.ctl = self.mon = None
         self.boot_id = self.release = ""
@@ -220,8 +225,8 @@ class Guest:
 
     def args(self, fds):
         machine, options, append = MACHINES[self.machine]
-        append = ("console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
-                  "tsc=reliable no_timer_check random.trust_cpu=on audit=0 "
+        append = (f"console={self.arch.console} quiet panic=-1 mitigations=off "
+                  f"nokaslr {self.arch.words} random.trust_cpu=on audit=0 "
                   "nowatchdog ipv6.disable=1 " + append)
         if self.is_shared:
             options = [*options, "-object", "memory-backend-memfd,id=m,"
@@ -229,7 +234,7 @@ class Guest:
             machine += ",memory-backend=m"
         args = [*self.qemu, "-name", self.name,
                 "-M", machine, "-accel", self.accel, *options,
-                "-cpu", "EPYC,check=off" if self.accel == "kvm" else "max,-cx16",
+                "-cpu", "EPYC,check=off" if self.accel == "kvm" else self.arch.cpu,
                 "-smp", str(self.cpus), "-m", self.mem, "-nodefaults",
                 "-no-user-config", "-display", "none",
                 "-kernel", os.environ["VHX_GUEST_VMLINUX"],
@@ -460,7 +465,7 @@ class Guest:
         """Where the first CPU is: a silent guest leaves no other trace."""
         text = self.qmp("human-monitor-command",
                         **{"command-line": "info registers"})
-        return " ".join(re.findall(r"RIP=\S+|RFL=\S+|HLT=\d", text))
+        return " ".join(re.findall(r"\b(?:RIP|RFL|PC|PSTATE|HLT)=\S+", text))
 
     def tail(self):
         """The end of the console, for a report."""

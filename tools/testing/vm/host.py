@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.request
 
+import arch
 from guest import PATIENCE
 
 ADDR = "10.77.0.1"
@@ -60,10 +61,11 @@ def qemu(version):
     """Words that run a QEMU: the machine's own, of a root, or a path."""
     if "/" in version:
         return [version]
-    own = sh("qemu-system-x86_64", "--version").split("version ")[1]
+    name = arch.of_guests().qemu
+    own = sh(name, "--version").split("version ")[1]
     if not version or own.startswith(version + "."):
-        return ["qemu-system-x86_64"]
-    return [*enter_root(f"qemu-{version}"), "qemu-system-x86_64"]
+        return [name]
+    return [*enter_root(f"qemu-{version}"), name]
 
 
 def load(module, node, *params):

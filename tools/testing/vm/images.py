@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 
+import apt
 import kernels
 import roots
-from cache import VMDIR, digest, made, output, read, say, word
+from cache import VMDIR, Failed, digest, made, output, read, say, word
 from guest import Guest, Net
 
 # A new one makes all initramfs anew
@@ -60,6 +61,8 @@ def put_foreign_program(name, root, arch):
     its files name. libc names the linker, which is looked for in the same place."""
     system = roots.program_root(arch.name)
     program = shutil.which(name, path=f"{system}/usr/bin:{system}/usr/sbin")
+    if not program:
+        raise Failed(f"no {name} in the root {arch.name}: it has no guests")
     shutil.copy2(program, f"{root}/bin")
     todo = [program]
     while todo:
@@ -99,7 +102,9 @@ def make_initramfs(kernel, init, modules, programs, path):
 
 
 def initramfs(kernel, init, modules, programs=()):
-    # the root's name says of what it is
+    if not kernel.has_image:
+        raise Failed(f"kernel {kernel.name}: it has headers only, and cannot be booted")
+    # the root's name has the list of packages, not their versions
     versions = [roots.program_root(kernel.arch.name)] if kernel.arch.is_foreign else \
         [output(name, "--version") for name in programs]
     key = digest(REVISION, modules, read(VMDIR, init), *versions)
@@ -119,16 +124,18 @@ def guest_initramfs(kernel):
 
 def snapshot(kernel):
     """Booting under TCG in TCG takes minutes; here, one level up, seconds."""
+    if kernel.arch.is_foreign:
+        apt.install(apt.NEEDED_BY_FOREIGN)
     initrd = guest_initramfs(kernel)
     folder = kernels.fetched(kernel)
-    key = digest(initrd, read(VMDIR, "guest.py"),
-                 output("qemu-system-x86_64", "--version"))
-    return made(f"{folder}/snapshot-{key}", make_snapshot, folder, initrd)
+    key = digest(initrd, read(VMDIR, "guest.py"), read(VMDIR, "arch.py"),
+                 output(kernel.arch.qemu, "--version"))
+    return made(f"{folder}/snapshot-{key}", make_snapshot, kernel, initrd)
 
 
-def make_snapshot(folder, initrd, path):
+def make_snapshot(kernel, initrd, path):
     say("snapshot of a guest")
-    os.environ.update(VHX_GUEST_VMLINUX=f"{folder}/vmlinux",
-                      VHX_GUEST_INITRD=initrd)
+    os.environ.update(VHX_GUEST_VMLINUX=f"{kernels.fetched(kernel)}/vmlinux",
+                      VHX_GUEST_INITRD=initrd, VHX_GUEST_ARCH=kernel.arch.name)
     Guest([Net("", "52:54:00:77:00:02")], accel="tcg").save(path + ".tmp")
     os.rename(path + ".tmp", path)
