@@ -12,8 +12,8 @@ EMULATOR = "vm root qemu-11.1"      # boots all machines: vm/boot.py
 
 FAST = ["style", "engine fast", "models", "build 6.1", "smoke"]
 
-# Each feature on one kernel at least, the selftests on all three, a group of
-# guests on each.
+# Each feature on one kernel at least (but guests on CUSE nodes of vhx-switch), the
+# selftests on all three, a group of guests on each.
 CHECK = [
     "style", "engine", "lib", "models", "top", "top 6.12",
     "build 6.1", "build 6.12", "build 7.3",
@@ -77,7 +77,8 @@ ALL = [
     "libvirt 6.1", "libvirt 6.12", "netboot 6.12",
     *(f"vhost_net_test {kernel}" for kernel in KERNELS),
     *(f"selftests {kernel}" for kernel in FLAVOURS),
-    "selftests 6.1-arm64",
+    "selftests 6.1-arm64", "selftests 6.12-arm64", "selftests 6.1-s390x",
+    "guests 6.1-arm64 tcg one,one-packed",
     *(f"debug {kernel} {what}" for kernel, shards in SHARDS.items()
       for what in ("boom", *shards)),
     "fuzz debug 120", "fuzz 6.1 60",
@@ -102,14 +103,16 @@ def selftests(kernel):
 
 
 def guests(kernel, accel, groups="", qemu="", _migrations=""):
-    guest = [f"vm fetch {stages.GUEST}", f"vm initramfs {stages.GUEST}"]
+    guest, arch = stages.guest_of(kernel), stages.arch_of(kernel)
+    needs = [f"vm fetch {guest}", f"vm initramfs {guest}"]
     if accel == "tcg":
-        guest.append(f"vm snapshot {stages.GUEST}")
+        needs.append(f"vm snapshot {guest}")
     if "top" in groups.split(","):
-        guest.append("programs top")
-    return machine(kernel, *guest, *(f"vm root {root}" for root in
-                                     stages.roots(groups, qemu)),
-                   limit=2400, guess=400)
+        needs.append("programs top")
+    needs += [f"vm root {root}" for root in stages.roots(groups, qemu)]
+    if arch:
+        return machine(kernel, *needs, f"vm root {arch}", limit=7200, guess=900)
+    return machine(kernel, *needs, limit=2400, guess=400)
 
 
 def prepared(*args):

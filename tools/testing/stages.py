@@ -308,6 +308,11 @@ def arch_of(kernel):
     return arch if arch in COMPILERS else ""
 
 
+def guest_of(kernel):
+    """The kernel of its guests: of another architecture itself."""
+    return kernel if arch_of(kernel) else GUEST
+
+
 def build_dir(kernel):
     return os.path.dirname(said(VM, "build", kernel))
 
@@ -461,15 +466,14 @@ def stage_guests(kernel, accel, groups="", qemu="", migrations=""):
     machine's own QEMU."""
     qemu = qemu.strip("-")
     who = kernel + (f".qemu-{qemu}" if qemu else "")
-    options = [option for root in roots(groups, qemu)
-               for option in ("-r", root)]
+    options = [word for root in roots(groups, qemu) for word in ("-r", root)]
     if accel == "tcg":
         # a guest under TCG in a machine under TCG starts from a snapshot
         options.append("-T")
     where = "-".join(filter(None, ["guests", kernel, accel,
                                    groups.replace(",", "-"), qemu]))
     _, out = vm_run(
-        where, "-b", "-g", GUEST, *options, "-t", "1800", kernel, "--",
+        where, "-b", "-g", guest_of(kernel), *options, "-t", "1800", kernel, "--",
         "tools/testing/vm/guests.py", "--module", "vhx_net", "--accel", accel,
         *(["--groups", groups] if groups else []),
         *(["--top", build_top() + "/vhx-top"] if "top" in groups.split(",")
