@@ -118,7 +118,7 @@ def see_guest(pid, tap):
             and str(worker) in line and "split" in line]:
         raise host.HostError(text)
     # others may not enter the folder that it is in
-    program = shutil.copy(STATUS, "/tmp/vhx-status")
+    program = shutil.copy(shutil.which(STATUS), "/tmp/vhx-status")
     done = subprocess.run([program], user=NOBODY, group=NOBODY, extra_groups=[],
                           capture_output=True, text=True, check=False)
     if done.returncode or done.stderr or "hidden: run vhx-status as root" not in \
