@@ -21,7 +21,7 @@ BUILDERS = {
               "gcc-aarch64-linux-gnu,libc6-dev-arm64-cross"),
 }
 # A machine's own userland, where this machine's programs do not run
-USERLAND = ("bash,busybox-static,coreutils,dash,ethtool,grep,hostname,iproute2,"
+USERLAND = ("base-files,bash,busybox-static,coreutils,dash,ethtool,grep,hostname,iproute2,"
             "kmod,libc-bin,mount,procps,python3,sed,util-linux")
 # Programs for guests.py from other suites, or that would start services where
 # they are installed: each in a root of its own.  name: suite, packages
@@ -62,10 +62,9 @@ INSTALLED = {
 # The hooks of mmdebstrap get the root as $1
 NO_PAPERS = '--customize-hook=rm -rf "$1"/var/cache/apt "$1"/usr/share/doc'
 NO_LISTS = '--customize-hook=rm -rf "$1"/var/cache/apt/*.bin "$1"/var/lib/apt/lists/*'
-MERGED_USR = """--setup-hook=cd "$1" && for dir in bin sbin lib lib64; do
+# What scripts of packages make as a rule
+FOLDERS = """--setup-hook=cd "$1" && mkdir mnt && for dir in bin sbin lib lib64; do
 	mkdir -p usr/$dir && ln -sfn usr/$dir $dir || exit; done"""
-FOLDERS = """--customize-hook=cd "$1" && mkdir -p dev mnt proc sys run tmp &&
-	rm -rf var/cache/apt usr/share/doc usr/share/locale"""
 # Cache and checkout are bound at their own paths, which hold on both sides
 ENTER = """
 for path in "$CACHE" "$TOP"; do
@@ -109,7 +108,7 @@ def make_program_root(suite, packages, *more):
     say(f"unpacking {packages} of {suite}")
     debootstrap(folder, suite, "--variant=extract", f"--include={packages}",
                 *(f"--architectures={arch}" for arch in archs),
-                f'--aptopt=APT::Default-Release "{suite}"', MERGED_USR, FOLDERS)
+                f'--aptopt=APT::Default-Release "{suite}"', FOLDERS)
 
 
 def make_installed_root(suite, packages, folder):
