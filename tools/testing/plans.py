@@ -51,7 +51,7 @@ FLAVOURS = ("6.1-rt", "6.1-cloud", "6.12-rt", "6.12-cloud")
 
 
 def headers(series):
-    """A stage that builds for all packages of headers of a series."""
+    """A stage that builds for all kernels of a series that dkms.conf accepts."""
     return " ".join(["build", *(
         "-".join(filter(None, (series, flavour, arch)))
         for arch in ("", "arm64") for flavour in ("", "rt", "cloud"))])

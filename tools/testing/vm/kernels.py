@@ -97,7 +97,7 @@ def header_kernels():
 
 
 KERNELS = {kernel.name: kernel for kernel in (
-    *header_kernels(),                     # what follows has more, where both have it
+    *header_kernels(),              # what follows has more, where both have it
     Kernel("6.1", BOOKWORM),
     Kernel("6.12", BACKPORTS),
     Kernel("7.3", ("trixie-backports",), root="trixie"),
